@@ -1,0 +1,19 @@
+"""From upgrade tasks on the platform to SQL answers in one DuckDB file.
+
+The map, in data-flow order; nothing here imports dagster:
+
+- `settings`   what the user may set, from the environment or `.env`
+- `errors`     what can go wrong, and the exit code of each
+- `tables`     the registry: every core column once, with type, unit and description
+- `warehouse`  where the data lies, whose it is, and who may write (the lock)
+- `platform/`  one authenticated, paced, retried request; the API's structures as typed records
+- `extract/`   sweeps over lists, the durable raw store, a whole sync and its grade
+- `flatten`    raw records to core tables, merged with what is already served
+- `lake`       core tables to one Parquet file per table and month
+- `models`     the SQL of `sql/`: macros, marts and checks with their headers
+- `publish`    lake and models to a new DuckDB file, checked, then served
+- `report`     rates, status and queries read from the published file
+- `demo`       a simulated fleet synced over some days
+- `progress`   bars on a terminal, log lines elsewhere
+- `cli`        the command `iodm`
+"""

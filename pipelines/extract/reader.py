@@ -1,0 +1,90 @@
+"""Lists read and stored: the sweep's rules put to work with requests in flight, each response written as it comes.
+
+While one batch is on its way, the one before is judged, compressed and written; what to ask for next needs only the
+numbers of the batch before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+
+from pipelines.extract.raw import RawWriter, StoredPage, prepare
+from pipelines.extract.sweep import MAX_WIDTH, PageFacts, Sweep, advance, next_pages
+from pipelines.platform.client import Client, Reply
+from pipelines.platform.outcomes import Outcome
+from pipelines.progress import Reporter
+
+
+class ListReader:
+    """Reads lists of one sync into its raw store. A context manager: its workers end with it."""
+
+    def __init__(self, client: Client, writer: RawWriter, first_response: int, reporter: Reporter) -> None:
+        self._client, self._writer, self._reporter = client, writer, reporter
+        self._responses = itertools.count(first_response)
+        self._workers = ThreadPoolExecutor(MAX_WIDTH, thread_name_prefix="call")
+        self.first_reply: Reply | None = None
+        self.last_reply: Reply | None = None
+
+    def __enter__(self) -> ListReader:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._workers.shutdown(wait=True, cancel_futures=True)
+
+    def sweep(self, filters: Mapping[str, str], page_size: int, what: str) -> Sweep:
+        """Read a whole list; returns the final state, whose `total` is what the platform last said."""
+        self._reporter.step(f"reading {what}")
+        state = Sweep(page_size)
+        batch = self._ask(filters, state)
+        while batch:
+            replies = [future.result() for future in batch]
+            stored = [self._workers.submit(prepare, reply, number) for reply, number in replies]
+            state = advance(state, [_facts(reply, page_no) for (reply, _), page_no in zip(replies, next_pages(state), strict=True)])
+            batch = self._ask(filters, state)
+            self._store([future.result() for future in stored])
+            self._report(state)
+        return state
+
+    def read_page(self, filters: Mapping[str, str], page_no: int, page_size: int) -> PageFacts:
+        """Read and store one page."""
+        reply, number = self._fetch(filters, page_no, page_size)
+        self._store([prepare(reply, number)])
+        return _facts(reply, page_no)
+
+    def _ask(self, filters: Mapping[str, str], state: Sweep) -> list[Future[tuple[Reply, int]]]:
+        return [self._workers.submit(self._fetch, filters, page_no, state.page_size) for page_no in next_pages(state)]
+
+    def _fetch(self, filters: Mapping[str, str], page_no: int, page_size: int) -> tuple[Reply, int]:
+        reply = self._client.list_page(filters, page_no, page_size)
+        self.first_reply = self.first_reply or reply
+        self.last_reply = reply
+        return reply, next(self._responses)
+
+    def _store(self, pages: list[StoredPage]) -> None:
+        for page in pages:
+            self._writer.add(page)
+
+    def _report(self, state: Sweep) -> None:
+        left = state.pages_left
+        detail = f"{self._writer.records:,} records"
+        if left is not None:
+            seconds = self._client.quota.seconds_until(left)
+            detail += f", {left:,} calls left, about {seconds / 60:.0f} min of quota" if seconds >= 60 else f", {left:,} calls left"
+        self._reporter.advance(state.next_page, None if left is None else state.next_page + left, detail)
+
+
+def _facts(reply: Reply, page_no: int) -> PageFacts:
+    page = reply.page
+    return PageFacts(
+        page_no=page_no,
+        records=len(page.records),
+        total=page.total,
+        echoed_page_no=page.page_no,
+        echoed_page_size=page.page_size,
+        digest=hashlib.blake2b(b"".join(page.records), digest_size=16).digest(),
+        is_beyond_limit=reply.outcome is Outcome.BEYOND_LIMIT,
+    )

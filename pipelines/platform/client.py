@@ -1,0 +1,254 @@
+"""Calls to the platform: authenticated, paced, retried until they have an outcome that lasts.
+
+A caller gets a `Reply` for a page, for "gone" and for "page beyond the limit"; everything else is waited for, renewed,
+retried, or raised as a `PlatformError`. What an attempt means is decided in `outcomes`, not here.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import msgspec
+import requests
+import tenacity
+
+from pipelines.errors import PlatformError
+from pipelines.platform.outcomes import Outcome, Response, interpret
+from pipelines.platform.quota import Quota
+from pipelines.platform.structures import Page, decode_page
+from pipelines.platform.tokens import Grant, Tokens
+from pipelines.platform.transport import open_session
+from pipelines.settings import Settings, require_platform
+
+LIST_PATH = "/iodm/northbound/v1.5.0/operations"
+LOGIN_PATH = "/iocm/app/sec/v1.1.0/login"
+REFRESH_PATH = "/iocm/app/sec/v1.1.0/refreshToken"
+
+FAULT_DEADLINE_TIMEOUTS = 10  # a passing fault may last ten time-outs: 5 minutes by default
+FIRST_CONTACT_SECONDS = 15.0  # a host that never answered is more likely a wrong address than a passing fault
+THROTTLE_DEADLINE_SECONDS = 900.0
+DEAD_TOKENS_PER_CALL = 5
+
+log = logging.getLogger(__name__)
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """A response that counts: what was asked, when the platform says it answered, the body, and the decoded page."""
+
+    request: str
+    outcome: Outcome
+    observed_at: datetime
+    body: bytes
+    page: Page
+
+
+class _AttemptFailedError(Exception):
+    """One attempt that is worth another; `response` says why."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(response.detail)
+        self.response = response
+
+
+class Client:
+    """The platform, for one application. Safe for threads. `clock` and `sleep` are the quota's and the retries'."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        quota: Quota,
+        *,
+        session: requests.Session | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        require_platform(settings)
+        self.quota = quota
+        self._settings = settings
+        self._clock, self._sleep = clock, sleep
+        self._session, self._send_options = open_session(settings, session)
+        fixed = settings.access_token.get_secret_value() if settings.access_token else None
+        self._tokens = Tokens(self, fixed, clock=clock)
+        self._has_answered = threading.Event()
+
+    def list_page(self, filters: Mapping[str, str], page_no: int, page_size: int) -> Reply:
+        """Read one page of the task list.
+
+        Raises:
+            PlatformError: the platform refused the request, can't be reached, or kept failing.
+        """
+        query = "&".join(f"{name}={requests.utils.quote(value, safe='')}" for name, value in {**filters, "pageNo": str(page_no), "pageSize": str(page_size)}.items())
+        return self._call("GET", f"{LIST_PATH}?{query}", parse=decode_page)
+
+    def log_in(self) -> Grant:
+        """Ask for a token with application id and secret; kills earlier tokens.
+
+        Raises:
+            PlatformError: id or secret wrong, application frozen, or the platform can't be reached.
+        """
+        form = {"appId": self._settings.app_id or "", "secret": self._secret()}
+        reply = self._call("POST", LOGIN_PATH, data=form, parse=_decode_grant, with_token=False)
+        return _decode_grant(reply.body)
+
+    def refresh(self, refresh_token: str) -> Grant | None:
+        """Ask for a token with a refresh token; None if the platform refuses it."""
+        content = json.dumps({"appId": self._settings.app_id, "secret": self._secret(), "refreshToken": refresh_token})
+        try:
+            reply = self._call("POST", REFRESH_PATH, data=content, parse=_decode_grant, with_token=False)
+        except PlatformError as error:
+            if error.status is None or error.is_retryable:
+                raise
+            return None
+        return _decode_grant(reply.body)
+
+    def _secret(self) -> str:
+        return self._settings.secret.get_secret_value() if self._settings.secret else ""
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        parse: Callable[[bytes], object],
+        data: Mapping[str, str] | str | None = None,
+        with_token: bool = True,
+    ) -> Reply:
+        started = self._clock()
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(_AttemptFailedError),
+            wait=_seconds_to_wait,
+            stop=lambda state: self._must_give_up(state, started),
+            sleep=self._sleep,
+            before_sleep=lambda state: _log_wait(state, method, path),
+        )
+        try:
+            return retrying(self._attempt, method, path, data, parse, with_token)
+        except tenacity.RetryError as error:
+            failure = error.last_attempt.exception()
+            assert isinstance(failure, _AttemptFailedError)  # noqa: S101 - the only type that is retried
+            raise self._gave_up(method, path, failure.response, error.last_attempt.attempt_number, self._clock() - started) from None
+
+    def _attempt(self, method: str, path: str, data: Mapping[str, str] | str | None, parse: Callable[[bytes], object], with_token: bool) -> Reply:  # noqa: FBT001
+        token = self._tokens.current() if with_token else None
+        status, body, observed_at, response = self._send(method, path, data, token)
+        page = Page([], None, None, None)
+        if response.outcome is Outcome.OK:
+            try:
+                parsed = parse(body)
+            except ValueError as error:
+                response = Response(Outcome.PASSING_FAULT, f"a body that can't be read ({error})"[:200])
+            else:
+                page = parsed if isinstance(parsed, Page) else page
+        if response.outcome in {Outcome.OK, Outcome.GONE, Outcome.BEYOND_LIMIT}:
+            return Reply(path, response.outcome, observed_at, body, page)
+        if response.outcome is Outcome.TOKEN_DEAD and token is not None:
+            self._tokens.replace(token)
+        elif response.outcome not in {Outcome.THROTTLED, Outcome.PASSING_FAULT}:
+            raise self._refused(method, path, status, response)
+        raise _AttemptFailedError(response)
+
+    def _send(self, method: str, path: str, data: Mapping[str, str] | str | None, token: str | None) -> tuple[int | None, bytes, datetime, Response]:
+        headers = {"app_key": self._settings.app_id or "", "Authorization": f"Bearer {token}"} if token is not None else {}
+        if not isinstance(data, Mapping):
+            headers["Content-Type"] = "application/json"
+        request = self._session.prepare_request(requests.Request(method, f"{self._settings.base_url}{path}", headers=headers, data=data))
+        deadline = time.monotonic() + self._settings.timeout_seconds
+        with self.quota.slot():
+            try:
+                with self._session.send(request, stream=True, allow_redirects=False, **self._send_options) as answer:
+                    body = _read_until(answer, deadline)
+            except (requests.RequestException, OSError) as error:
+                return None, b"", datetime.now(UTC), interpret(None, b"", error)
+        self._has_answered.set()
+        return answer.status_code, body, _date_of(answer), interpret(answer.status_code, body)
+
+    def _must_give_up(self, state: tenacity.RetryCallState, started: float) -> bool:
+        failure = state.outcome.exception() if state.outcome else None
+        if not isinstance(failure, _AttemptFailedError):
+            return False
+        if failure.response.outcome is Outcome.TOKEN_DEAD:
+            return state.attempt_number >= DEAD_TOKENS_PER_CALL
+        return self._clock() - started >= self._deadline_seconds(failure.response.outcome)
+
+    def _deadline_seconds(self, outcome: Outcome) -> float:
+        if outcome is Outcome.THROTTLED:
+            return THROTTLE_DEADLINE_SECONDS
+        patience = self._settings.timeout_seconds * FAULT_DEADLINE_TIMEOUTS
+        return patience if self._has_answered.is_set() else min(patience, FIRST_CONTACT_SECONDS)
+
+    def _gave_up(self, method: str, path: str, response: Response, attempts: int, seconds: float) -> PlatformError:
+        advice = {
+            Outcome.THROTTLED: "Another program uses this application's quota: lower IODM_CALLS_PER_MINUTE, or stop it",
+            Outcome.TOKEN_DEAD: "Check IODM_APP_ID: the platform does not take the tokens that it gives",
+        }.get(response.outcome, "Run it again later" if self._has_answered.is_set() else "Check IODM_BASE_URL, and that this machine may reach it")
+        return PlatformError(
+            f"gave up on {method} {self._settings.base_url}{path} after {attempts} attempts in {seconds:.0f} s: {response.detail}",
+            advice=advice,
+            method=method,
+            url=f"{self._settings.base_url}{path}",
+            error_code=response.error_code,
+            attempts=attempts,
+            is_retryable=True,
+        )
+
+    def _refused(self, method: str, path: str, status: int | None, response: Response) -> PlatformError:
+        if path == LOGIN_PATH and response.error_code:
+            advice = "Check IODM_APP_ID and IODM_SECRET" if response.error_code == "100208" else "Ask the platform's operator about this application"
+        elif "certificate can't be verified" in response.detail:
+            advice = "Set IODM_CA_FILE to the CA of the platform's certificate package, or IODM_TLS_SERVER_NAME if the URL holds a bare address"
+        elif "TLS handshake" in response.detail:
+            advice = "Set IODM_CLIENT_CERT and IODM_CLIENT_KEY"
+        else:
+            advice = "Check IODM_BASE_URL, IODM_APP_ID and what this application may do"
+        return PlatformError(
+            f"{method} {self._settings.base_url}{path} was refused: {response.detail}",
+            advice=advice,
+            method=method,
+            url=f"{self._settings.base_url}{path}",
+            status=status,
+            error_code=response.error_code,
+        )
+
+
+def _decode_grant(body: bytes) -> Grant:
+    return msgspec.json.decode(body, type=Grant, strict=False)
+
+
+def _read_until(answer: requests.Response, deadline: float) -> bytes:
+    """The whole body; a server that sends a byte now and then is a time-out too."""
+    chunks = []
+    for chunk in answer.iter_content(None):
+        chunks.append(chunk)
+        if time.monotonic() > deadline:
+            raise requests.ReadTimeout("the body took longer than IODM_TIMEOUT_SECONDS")
+    return b"".join(chunks)
+
+
+def _date_of(answer: requests.Response) -> datetime:
+    try:
+        return parsedate_to_datetime(answer.headers["Date"]).astimezone(UTC)
+    except (KeyError, ValueError):
+        return datetime.now(UTC)
+
+
+_back_off = tenacity.wait_random_exponential(multiplier=1, max=30)  # full jitter
+_throttle_back_off = tenacity.wait_random_exponential(multiplier=5, max=60, min=1)
+
+
+def _seconds_to_wait(state: tenacity.RetryCallState) -> float:
+    failure = state.outcome.exception() if state.outcome else None
+    outcome = failure.response.outcome if isinstance(failure, _AttemptFailedError) else Outcome.PASSING_FAULT
+    if outcome is Outcome.TOKEN_DEAD:
+        return 0.0
+    return _throttle_back_off(state) if outcome is Outcome.THROTTLED else _back_off(state)
+
+
+def _log_wait(state: tenacity.RetryCallState, method: str, path: str) -> None:
+    failure = state.outcome.exception() if state.outcome else None
+    log.warning("%s %s: %s; attempt %d follows in %.1f s", method, path, failure, state.attempt_number + 1, state.upcoming_sleep)

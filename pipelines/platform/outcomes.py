@@ -1,0 +1,121 @@
+"""What a response means, decided in one pure function over (status, body, exception).
+
+The platform's status codes mislead: a dead token and throttling are both HTTP 403, and any body with an `error_code`
+is an error, also on HTTP 200. So the `error_code` decides, and the status only where there is none.
+What to do about an outcome belongs to `client`.
+"""
+
+from __future__ import annotations
+
+import json
+from enum import Enum
+
+import msgspec
+import requests
+
+
+class Outcome(Enum):
+    """The kinds of response; all but the first and `GONE` and `BEYOND_LIMIT` end in waiting, renewing or giving up."""
+
+    OK = "a usable body"
+    THROTTLED = "throttled"
+    TOKEN_DEAD = "the access token is no longer valid"  # noqa: S105
+    GONE = "no such task"
+    BEYOND_LIMIT = "page beyond the limit"
+    BAD_REQUEST = "bad request"
+    REFUSED = "refused"
+    PASSING_FAULT = "a passing fault"
+
+
+class Response(msgspec.Struct, frozen=True):
+    """An outcome with what led to it; `detail` is for people and holds no secret."""
+
+    outcome: Outcome
+    detail: str = ""
+    error_code: str | None = None
+
+
+_BY_ERROR_CODE = {
+    "1010009": Outcome.THROTTLED,
+    "1010005": Outcome.TOKEN_DEAD,
+    "123009": Outcome.GONE,
+    "123029": Outcome.BEYOND_LIMIT,
+    "120015": Outcome.BAD_REQUEST,
+    "102202": Outcome.BAD_REQUEST,
+    "50400": Outcome.BAD_REQUEST,
+    "100208": Outcome.REFUSED,  # application id or secret wrong
+    "100247": Outcome.REFUSED,  # application frozen
+    "100025": Outcome.REFUSED,  # app_key missing or unknown
+    "50252": Outcome.PASSING_FAULT,
+}
+
+_PASSING_EXCEPTIONS = (
+    requests.ConnectionError,
+    requests.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+    requests.exceptions.ContentDecodingError,
+)
+
+
+def interpret(status: int | None, body: bytes, exception: Exception | None = None) -> Response:
+    """Decide what one attempt means. Give either `status` and `body`, or the `exception` that `requests` raised."""
+    if exception is not None:
+        return _interpret_exception(exception)
+    error = _error_of(body)
+    if error is not None:
+        return _interpret_error(status, *error)
+    if status == 200:
+        return Response(Outcome.OK) if _is_object(body) else Response(Outcome.PASSING_FAULT, f"a body that is not a JSON object: {_excerpt(body)}")
+    if status is not None and (status >= 500 or status in {408, 429}):
+        return Response(Outcome.THROTTLED if status == 429 else Outcome.PASSING_FAULT, f"HTTP {status}: {_excerpt(body)}")
+    if status == 400:
+        return Response(Outcome.BAD_REQUEST, f"HTTP 400: {_excerpt(body)}")
+    return Response(Outcome.REFUSED, f"HTTP {status} without the platform's error_code (a proxy's page?): {_excerpt(body)}")
+
+
+def _interpret_error(status: int | None, code: str, description: str) -> Response:
+    known = _BY_ERROR_CODE.get(code)
+    if known is None:
+        passing = status is None or status == 200 or status >= 500
+        known = Outcome.PASSING_FAULT if passing else Outcome.REFUSED
+    return Response(known, f"HTTP {status}, error_code {code}: {description}", code)
+
+
+def _interpret_exception(exception: Exception) -> Response:
+    if isinstance(exception, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(exception):
+        return Response(Outcome.REFUSED, f"the server's certificate can't be verified: {_reason(exception)}")
+    if isinstance(exception, requests.exceptions.SSLError) and "alert" in str(exception):
+        return Response(Outcome.REFUSED, f"the server refused the TLS handshake (does it want a client certificate?): {_reason(exception)}")
+    if isinstance(exception, _PASSING_EXCEPTIONS):
+        return Response(Outcome.PASSING_FAULT, f"{type(exception).__name__}: {_reason(exception)}")
+    return Response(Outcome.REFUSED, f"{type(exception).__name__}: {_reason(exception)}")
+
+
+def _error_of(body: bytes) -> tuple[str, str] | None:
+    if b'"error_code"' not in body:  # spares decoding a whole page
+        return None
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(content, dict) or content.get("error_code") is None:
+        return None
+    return str(content["error_code"]), str(content.get("error_desc", ""))[:200]
+
+
+def _is_object(body: bytes) -> bool:
+    return body.lstrip()[:1] == b"{" and body.rstrip()[-1:] == b"}"
+
+
+def _excerpt(body: bytes) -> str:
+    text = " ".join(body[:200].decode(errors="replace").split())
+    return text[:80] if text else "an empty body"
+
+
+def _reason(exception: Exception) -> str:
+    """The innermost reason, without the object addresses that urllib3 prints."""
+    cause: BaseException = exception
+    while (deeper := cause.__cause__ or getattr(cause, "reason", None) or cause.__context__) is not None and isinstance(deeper, BaseException):
+        cause = deeper
+    text = str(cause).split(": ", 1)[-1] if "object at 0x" in str(cause) else str(cause)
+    return text[:200]

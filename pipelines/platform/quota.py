@@ -1,0 +1,100 @@
+"""Never more than N calls in any 60 s, whatever the workers, also across two runs one after the other.
+
+N slots; a call takes the slot that is free first and gives it back 60 s after its response. So however long a call
+travels, the platform can't count more than N of them in a minute. Ready-made limiters stamp the moment a call is sent,
+which lets N + 1 calls arrive within 60 s when one travels slower than another (docs/decisions/pacing.md).
+
+The slots lie in a small file, mapped into memory: whatever the kernel knew when a process died, the next one reads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import math
+import mmap
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+WINDOW_SECONDS = 60.0
+
+
+class Quota:
+    """Slots for calls. Safe for threads; one process at a time (the warehouse's lock sees to that).
+
+    Instants are seconds of the system's monotonic clock, which all processes since the last boot share. Slots of an
+    earlier boot or in use when a process died are taken to be given back now.
+    """
+
+    def __init__(
+        self,
+        calls_per_minute: int,
+        file: Path,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.calls_per_minute = calls_per_minute
+        self.calls = 0
+        self.waited_seconds = 0.0
+        self._clock, self._sleep = clock, sleep
+        self._lock = threading.Lock()
+        self._slots = _open_slots(file, calls_per_minute)
+        now = clock()
+        latest = now + WINDOW_SECONDS
+        stored = [value for (value,) in struct.iter_unpack("d", self._slots)]
+        kept = sorted((min(value, latest) for value in stored if value > now), reverse=True)[:calls_per_minute]
+        kept += [-math.inf] * (calls_per_minute - len(kept))
+        for index, free_at in enumerate(kept):
+            self._write(index, free_at)
+        self._free = [(free_at, index) for index, free_at in enumerate(kept)]
+        heapq.heapify(self._free)
+        self._returned = threading.Condition(self._lock)
+
+    @contextlib.contextmanager
+    def slot(self) -> Iterator[None]:
+        """Hold a slot for the time of one call; waits until one is free."""
+        index = self._take()
+        try:
+            yield
+        finally:
+            with self._returned:
+                free_at = self._clock() + WINDOW_SECONDS
+                self._write(index, free_at)
+                heapq.heappush(self._free, (free_at, index))
+                self._returned.notify()
+
+    def seconds_until(self, calls: int) -> float:
+        """How long `calls` more calls will take at least, were each answered at once."""
+        with self._lock:
+            free_at = sorted(at for at, _ in self._free) or [self._clock() + WINDOW_SECONDS]
+        windows, rest = divmod(max(calls - 1, 0), self.calls_per_minute)
+        last = free_at[min(rest, len(free_at) - 1)]
+        return max(0.0, last - self._clock()) + windows * WINDOW_SECONDS
+
+    def _take(self) -> int:
+        with self._returned:
+            while not self._free:
+                self._returned.wait()
+            free_at, index = heapq.heappop(self._free)
+            self._write(index, math.inf)
+            self.calls += 1
+        wait = free_at - self._clock()
+        if wait > 0:
+            self.waited_seconds += wait
+            self._sleep(wait)
+        return index
+
+    def _write(self, index: int, free_at: float) -> None:
+        struct.pack_into("d", self._slots, index * 8, free_at)
+
+
+def _open_slots(file: Path, count: int) -> mmap.mmap:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a+b") as handle:
+        size = max(handle.seek(0, 2) // 8, count) * 8
+        handle.truncate(size)
+        return mmap.mmap(handle.fileno(), size)

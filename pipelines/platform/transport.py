@@ -1,0 +1,77 @@
+"""The HTTP session: TLS that is always verified, time-outs, a pool for the workers. Knows nothing of tokens or retries."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from pipelines.errors import SettingsError
+from pipelines.settings import Settings
+
+CONNECT_TIMEOUT_SECONDS = 10.0
+POOL_SIZE = 8
+
+
+class _NamedHostAdapter(HTTPAdapter):
+    """Expects another host name in the certificate than the one in the URL, where that is a bare address."""
+
+    def __init__(self, server_name: str | None) -> None:
+        self._server_name = server_name
+        super().__init__(pool_connections=2, pool_maxsize=POOL_SIZE)
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - requests' own signature
+        if self._server_name:
+            options |= {"server_hostname": self._server_name, "assert_hostname": self._server_name}
+        super().init_poolmanager(*arguments, **options)
+
+
+def _without_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """An `auth` that does nothing: without one, requests would replace our Authorization header by a line of ~/.netrc."""
+    return request
+
+
+def open_session(settings: Settings, session: requests.Session | None = None) -> tuple[requests.Session, dict[str, Any]]:
+    """Return a session for `settings`, and the options that each `send` takes. A given `session` keeps its adapters.
+
+    Raises:
+        SettingsError: a TLS file can't be used.
+    """
+    _check_tls_files(settings)
+    if session is None:
+        session = requests.Session()
+        session.mount("https://", _NamedHostAdapter(settings.tls_server_name))
+        session.mount("http://", _NamedHostAdapter(None))
+    session.auth = _without_netrc
+    cert = _client_certificate(settings)
+    verify = str(settings.ca_file) if settings.ca_file else None
+    options = session.merge_environment_settings(settings.base_url, {}, True, verify, cert)
+    options.pop("stream")
+    timeout = (min(CONNECT_TIMEOUT_SECONDS, settings.timeout_seconds), settings.timeout_seconds)
+    return session, {**options, "timeout": timeout}
+
+
+def _client_certificate(settings: Settings) -> str | tuple[str, str] | None:
+    if settings.client_cert is None:
+        return None
+    return (str(settings.client_cert), str(settings.client_key)) if settings.client_key else str(settings.client_cert)
+
+
+def _check_tls_files(settings: Settings) -> None:
+    """Requests would notice only at the first call, with a traceback, or ask for a key's password on the terminal."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        if settings.ca_file:
+            context.load_verify_locations(settings.ca_file)
+    except (ssl.SSLError, OSError) as error:
+        raise SettingsError(f"IODM_CA_FILE: {settings.ca_file} is not a file of certificates ({error})", advice="Give the CA in PEM format") from None
+    try:
+        if settings.client_cert:
+            context.load_cert_chain(settings.client_cert, settings.client_key, password="")
+    except (ssl.SSLError, OSError) as error:
+        raise SettingsError(
+            f"IODM_CLIENT_CERT: {settings.client_cert} and its key can't be used ({error})",
+            advice="Give certificate and key in PEM format, the key without a password",
+        ) from None

@@ -1,0 +1,85 @@
+"""What a long run tells its user: a bar on a terminal, a log line now and then elsewhere. Always on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+LOG_EVERY_SECONDS = 10.0
+
+log = logging.getLogger("iodm")
+
+
+class Reporter(Protocol):
+    """Told what is going on; `total` is None while unknown."""
+
+    def step(self, text: str) -> None:
+        """Begin another step."""
+
+    def advance(self, done: int, total: int | None, detail: str) -> None:
+        """Say how far the step is."""
+
+
+class Silent:
+    """Tells nobody; for callers that have their own way, like Dagster's log."""
+
+    def step(self, text: str) -> None:
+        """Say nothing."""
+
+    def advance(self, done: int, total: int | None, detail: str) -> None:
+        """Say nothing."""
+
+
+class LogLines:
+    """A line per step, and one every `LOG_EVERY_SECONDS` while it lasts."""
+
+    def __init__(self, logger: logging.Logger = log) -> None:
+        self._logger = logger
+        self._text = ""
+        self._said_at = time.monotonic()
+
+    def step(self, text: str) -> None:
+        """Begin another step."""
+        self._text, self._said_at = text, time.monotonic()
+        self._logger.info(text)
+
+    def advance(self, done: int, total: int | None, detail: str) -> None:
+        """Say how far the step is, not too often."""
+        if time.monotonic() - self._said_at >= LOG_EVERY_SECONDS:
+            self._said_at = time.monotonic()
+            self._logger.info("%s: %s of %s, %s", self._text, f"{done:,}", "?" if total is None else f"{total:,}", detail)
+
+
+class Bar:
+    """One line that moves."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task = progress.add_task("", total=None, detail="")
+
+    def step(self, text: str) -> None:
+        """Begin another step."""
+        self._progress.reset(self._task, total=None, description=text, detail="")
+
+    def advance(self, done: int, total: int | None, detail: str) -> None:
+        """Move the bar."""
+        self._progress.update(self._task, completed=done, total=total, detail=detail)
+
+
+@contextlib.contextmanager
+def reporting() -> Iterator[Reporter]:
+    """A bar if stderr is a terminal, log lines if not."""
+    console = Console(stderr=True)
+    if not sys.stderr.isatty():
+        yield LogLines()
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.detail}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield Bar(progress)

@@ -1,0 +1,127 @@
+"""What the user may set: `IODM_*` in the environment or in `.env`. The command line and Dagster read the same class.
+
+Nothing else in the project reads the environment. A wrong value becomes one `SettingsError` that names the variable
+and says what to write; secrets are `SecretStr`, so that no repr, log or error shows them.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from pipelines.errors import SettingsError
+
+FILTERS = ("operation_type", "device_type", "model", "manufacturer_name", "device_id")
+"""The scope: settings that are the API's own list filters, in the API's order."""
+
+
+class Settings(BaseSettings):
+    """All settings with their defaults; see the README for a table of them."""
+
+    model_config = SettingsConfigDict(env_prefix="IODM_", env_file=".env", env_ignore_empty=True, extra="ignore")
+
+    base_url: str | None = None
+    app_id: str | None = None
+    secret: SecretStr | None = None
+    access_token: SecretStr | None = None
+    ca_file: Path | None = None
+    client_cert: Path | None = None
+    client_key: Path | None = None
+    tls_server_name: str | None = None
+    calls_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 100
+    page_size: Annotated[int, Field(ge=1, le=100)] = 100
+    timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 30
+    operation_type: Literal["firmware_upgrade", "software_upgrade"] | None = None
+    device_type: str | None = None
+    model: str | None = None
+    manufacturer_name: str | None = None
+    device_id: str | None = None
+    warehouse: Path = Path("warehouse")
+    memory_limit: Annotated[str, Field(pattern=r"^\d+(\.\d+)? ?([KMGT]i?B)$")] = "1GB"
+    target_success_rate: Annotated[float, Field(gt=0, lt=1)] = 0.95
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_https_or_loopback(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/") or parts.username:
+            raise ValueError("write https://host:8743, without a path")
+        _ = parts.port  # raises ValueError for a port that is none
+        if parts.scheme == "http" and not _is_loopback(parts.hostname):
+            raise ValueError("plain http to another machine would send the secret in clear: write https://")
+        return value.rstrip("/")
+
+    @field_validator("ca_file", "client_cert", "client_key")
+    @classmethod
+    def _is_readable(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise ValueError(f"no such file: {value}")
+        return value
+
+    @model_validator(mode="after")
+    def _has_both_halves_of_the_client_certificate(self) -> Settings:
+        if self.client_key and not self.client_cert:
+            raise ValueError("IODM_CLIENT_KEY without IODM_CLIENT_CERT: set both, or a certificate that holds its key")
+        return self
+
+    @property
+    def filters(self) -> dict[str, str]:
+        """The scope as query parameters in the API's spelling, without those not set."""
+        values = {_camel(name): getattr(self, name) for name in FILTERS}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the environment and `.env`; `overrides` win over both.
+
+    Raises:
+        SettingsError: a value is wrong; the message names the variable and what to write.
+    """
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        problems = "; ".join(_describe(dict(item)) for item in error.errors())
+        raise SettingsError(problems, advice="Correct it in the environment or in .env") from None
+
+
+def require_platform(settings: Settings) -> None:
+    """Check that the settings name a platform and a way to log in.
+
+    Raises:
+        SettingsError: which variable to set.
+    """
+    if settings.base_url is None:
+        raise SettingsError("IODM_BASE_URL is not set", advice="Set it to https://host:8743, or try `iodm demo`, which needs no platform")
+    if settings.app_id is None:
+        raise SettingsError("IODM_APP_ID is not set", advice="Set it to the application id that the platform allocated")
+    if settings.secret is None and settings.access_token is None:
+        raise SettingsError("neither IODM_SECRET nor IODM_ACCESS_TOKEN is set", advice="Set IODM_SECRET to the application's secret")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.title() for word in rest)
+
+
+def _describe(problem: dict[str, object]) -> str:
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    location = problem["loc"]
+    if not isinstance(location, tuple) or not location:
+        return message
+    return f"IODM_{str(location[0]).upper()}: {message}"

@@ -1,0 +1,162 @@
+"""Where the data lies, whose it is, and who may write.
+
+    warehouse/
+        source.json        the one platform, application and scope that this data is from
+        raw/               responses as received (extract)
+        lake/              core tables as Parquet, one file per table and month
+        published/         DuckDB files, one per publication; never changed after they are served
+        iodm.duckdb        a symlink to the one that is served
+
+Holds paths, the lock and small durable-file helpers; nothing here knows what the files mean.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import filelock
+import msgspec
+
+from pipelines.errors import IodmError, SettingsError, StorageError
+from pipelines.settings import Settings
+
+
+@dataclass(frozen=True)
+class Warehouse:
+    """The folder and its parts."""
+
+    root: Path
+
+    @property
+    def raw(self) -> Path:
+        """Committed syncs and the one under way."""
+        return self.root / "raw"
+
+    @property
+    def lake(self) -> Path:
+        """Parquet files."""
+        return self.root / "lake"
+
+    @property
+    def published(self) -> Path:
+        """Every kept publication."""
+        return self.root / "published"
+
+    @property
+    def link(self) -> Path:
+        """What clients open."""
+        return self.root / "iodm.duckdb"
+
+    @property
+    def work(self) -> Path:
+        """Scratch space of the writer; anything in it may be deleted."""
+        return self.root / "work"
+
+    @property
+    def quota_file(self) -> Path:
+        """When the slots of the quota are free again."""
+        return self.root / "calls.bin"
+
+    def served_file(self) -> Path | None:
+        """The file that is served now, or None before the first publication."""
+        return self.link.resolve() if self.link.exists() else None
+
+
+def open_warehouse(settings: Settings) -> Warehouse:
+    """Return the warehouse that the settings name, with its folder made."""
+    warehouse = Warehouse(settings.warehouse.absolute())
+    with storage_errors(f"make the warehouse {warehouse.root}"):
+        warehouse.root.mkdir(parents=True, exist_ok=True)
+    return warehouse
+
+
+@contextlib.contextmanager
+def writer_lock(warehouse: Warehouse) -> Iterator[None]:
+    """Be the only one that writes here or calls the platform; the system frees the lock when the process dies.
+
+    Raises:
+        StorageError: another process holds it.
+    """
+    lock = filelock.FileLock(warehouse.root / ".lock", timeout=0)
+    try:
+        with storage_errors(f"lock {warehouse.root}"):
+            lock.acquire()
+    except filelock.Timeout:
+        raise StorageError(
+            f"another run is writing to {warehouse.root}",
+            advice="Wait until it has ended; reading the published file needs no lock",
+            is_retryable=True,
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def source_of(settings: Settings) -> dict[str, str]:
+    """What identifies a source: host and port, application, scope."""
+    host = (settings.base_url or "").split("://")[-1]
+    return {"platform": host, "app_id": settings.app_id or "", **settings.filters}
+
+
+def claim(warehouse: Warehouse, source: dict[str, str]) -> bool:
+    """Bind the warehouse to its source at the first sync; True if it was new.
+
+    Raises:
+        SettingsError: it belongs to another source.
+    """
+    file = warehouse.root / "source.json"
+    if not file.exists():
+        with storage_errors(f"write {file}"):
+            replace_file(file, msgspec.json.format(msgspec.json.encode(source), indent=2) + b"\n")
+        return True
+    known = msgspec.json.decode(file.read_bytes(), type=dict[str, str])
+    if known != source:
+        differing = ", ".join(f"{key} {known.get(key, 'not set')!r} there, {source.get(key, 'not set')!r} here" for key in sorted({*known, *source}) if known.get(key) != source.get(key))
+        raise SettingsError(
+            f"the warehouse {warehouse.root} belongs to another source ({differing})",
+            advice="Set IODM_WAREHOUSE to another folder, or the settings back; if the platform only changed its address, correct source.json",
+        )
+    return False
+
+
+@contextlib.contextmanager
+def storage_errors(doing: str) -> Iterator[None]:
+    """Turn what the disk says into a `StorageError` that says what we were doing."""
+    try:
+        yield
+    except IodmError:
+        raise
+    except OSError as error:
+        if isinstance(error, TimeoutError):
+            raise
+        advice = {
+            errno.ENOSPC: "Free some space, then run it again: nothing is lost",
+            errno.EDQUOT: "Free some space, then run it again: nothing is lost",
+            errno.EROFS: "Set IODM_WAREHOUSE to a folder that can be written",
+            errno.EACCES: "Set IODM_WAREHOUSE to a folder that can be written, or correct its permissions",
+        }.get(error.errno or 0, "Check the disk and the folder's permissions, then run it again")
+        raise StorageError(f"can't {doing}: {error.strerror or error}", advice=advice) from error
+
+
+def replace_file(file: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    temporary = file.with_name(f".{file.name}.new")
+    temporary.write_bytes(content)
+    sync_to_disk(temporary)
+    temporary.replace(file)
+    sync_to_disk(file.parent)
+
+
+def sync_to_disk(path: Path) -> None:
+    """Make a file's or a folder's content survive a loss of power."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
