@@ -18,7 +18,7 @@ class Accounts:
 
     def __init__(self, dials: Dials, clock: Callable[[], float]) -> None:
         self._dials, self._clock = dials, clock
-        self.secret = dials.secret or secrets.token_urlsafe(18)
+        self.secret = dials.secret or secrets.token_hex(16)
         self._access_token: str | None = None
         self._expires = self._refresh_expires = 0.0
         self._refresh_token: str | None = None
@@ -28,7 +28,7 @@ class Accounts:
         is_form = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
         form = parse_qs(request.body.decode("utf-8", "replace")) if is_form else {}
         self._check({name: values[-1] for name, values in form.items()}, ("appId", "secret"))
-        self._refresh_token = None if self._dials.refresh_token == "null" else secrets.token_hex(16)
+        self._refresh_token = None if self._dials.refresh_token == "null" else secrets.token_hex(16)  # noqa: S105 - a dial
         self._refresh_expires = self._clock() + REFRESH_TOKEN_SECONDS
         return self._issue()
 

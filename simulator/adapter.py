@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from http.client import RemoteDisconnected, responses
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import requests
@@ -34,13 +33,13 @@ class PlatformAdapter(BaseAdapter):
         self._platform, self._sleep = platform, sleep
         self._lock = threading.Lock()
 
-    def send(
+    def send(  # noqa: PLR0917 - the signature of requests
         self,
         request: requests.PreparedRequest,
-        stream: bool = False,  # noqa: ARG002, FBT001, FBT002 - the signature of requests
+        stream: bool = False,  # noqa: ARG002, FBT001, FBT002
         timeout: float | tuple[float | None, float | None] | None = None,
         verify: bool | str = True,  # noqa: ARG002, FBT001, FBT002
-        cert: Any = None,  # noqa: ARG002
+        cert: object = None,  # noqa: ARG002
         proxies: Mapping[str, str] | None = None,  # noqa: ARG002
     ) -> requests.Response:
         """Answer a request as `requests.Session.send` expects it."""
@@ -74,13 +73,15 @@ class PlatformAdapter(BaseAdapter):
 
 def _received(request: requests.PreparedRequest) -> Request:
     parts = urlsplit(request.url or "")
-    body = request.body or b""
+    body: object = request.body or b""
+    if not isinstance(body, str | bytes):
+        raise TypeError("the simulator takes bodies as text or bytes only")
     return Request(
         method=request.method or "GET",
         path=unquote(parts.path),
         query=parts.query,
-        headers={name.lower(): value for name, value in request.headers.items()},
-        body=body.encode() if isinstance(body, str) else bytes(body),
+        headers={name.lower(): str(value) for name, value in request.headers.items()},
+        body=body.encode() if isinstance(body, str) else body,
     )
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator
-from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from starlette.applications import Starlette
@@ -85,7 +84,9 @@ async def _stream_lines(lines: Iterator[bytes], send: Send) -> None:
     await send({"type": "http.response.body", "body": b"".join(chunk)})
 
 
-async def _misbehave(transport: Any, response: Response, misbehaviour: Misbehaviour, receive: Receive) -> None:
+async def _misbehave(
+    transport: asyncio.Transport, response: Response, misbehaviour: Misbehaviour, receive: Receive
+) -> None:
     """Write what the plan wants, close, and wait until the server has noticed, so that it sends nothing after it."""
     if misbehaviour.is_reset:
         transport.abort()

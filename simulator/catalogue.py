@@ -5,9 +5,9 @@ The rule: a device of one model that is upgraded to one version succeeds at its 
     true rate = 1 - (model's failure rate) x (version's factor)
 
 Of the devices that fail, half succeed when their task is retried (`RECOVERY`), and so on with each further retry.
-Devices of one task fail together a bit: 8 % of tasks have bad luck, and five times the failure rate (at most 0.9); the others
-have less, so that the mean over tasks is the true rate. A task that is stopped early has attempted only some of its devices,
-each with the same probability.
+Devices of one task fail together a bit: 8 % of tasks have bad luck, and five times the failure rate (at most 0.9);
+the others have less, so that the mean over tasks is the true rate. A task that is stopped early has attempted only some
+of its devices, each with the same probability.
 """
 
 from dataclasses import dataclass

@@ -19,7 +19,7 @@ class Certificates:
 
 
 def make_certificates(folder: Path, name: str = "") -> Certificates:
-    """Make all of them in a folder. `name`: the only host name in the server's certificate; default: the local addresses."""
+    """Make all of them in a folder. `name`: the only one in the server's certificate; default: the local addresses."""
     folder.mkdir(parents=True, exist_ok=True)
     made = Certificates(folder / "ca.pem", folder / "server.pem", folder / "client.pem", folder / "client.key")
     authority = trustme.CA(organization_name="Simulated IoT platform")

@@ -1,5 +1,6 @@
 """The command `simulate`: every dial as an option, a ready line for programs, a short text for people."""
 
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -15,14 +16,14 @@ from simulator.dials import Dials
 from simulator.platform import Platform
 from simulator.server import Address, Ready, serve
 
-_HINTS = get_type_hints(Dials)
+_HINTS = get_type_hints(Dials, include_extras=True)
 _SERVE = "Serving"
 
 
 class _GroupedOption(click.Option):
     """An option that knows under which heading it is shown."""
 
-    def __init__(self, names: Sequence[str], group: str = _SERVE, **arguments: Any) -> None:
+    def __init__(self, names: Sequence[str], group: str = _SERVE, **arguments: Any) -> None:  # noqa: ANN401 - passed on
         super().__init__(names, **arguments)
         self.group = group
 
@@ -45,7 +46,8 @@ class _GroupedCommand(click.Command):
 def _with_dials(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add an option for every field of `Dials`."""
     for dial in reversed(fields(Dials)):
-        hint, name = _HINTS[dial.name], dial.name.replace("_", "-")
+        hint, about = get_args(_HINTS[dial.name])
+        name = dial.name.replace("_", "-")
         choices = [value for value in get_args(hint) if isinstance(value, str)]
         is_flag = hint is bool
         declaration = f"--{name}/--no-{name}" if is_flag else f"--{name}"
@@ -53,8 +55,8 @@ def _with_dials(command: Callable[..., Any]) -> Callable[..., Any]:
             declaration,
             dial.name,
             cls=_GroupedOption,
-            group=dial.metadata["group"],
-            help=dial.metadata["help"],
+            group=about.group,
+            help=about.text,
             type=click.Choice(choices) if choices else hint,
             default=dial.default,
             show_default=dial.default != "",
@@ -62,7 +64,7 @@ def _with_dials(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def _option(*names: str, **arguments: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def _option(*names: str, **arguments: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:  # noqa: ANN401
     return click.option(*names, cls=_GroupedOption, **arguments)
 
 
@@ -106,7 +108,7 @@ def simulate(
     state_file: Path | None,
     prerender: bool,
     until_stdin_closes: bool,
-    **values: Any,
+    **values: Any,  # noqa: ANN401 - one for each dial, typed by click
 ) -> None:
     """Serve a simulated IoT platform: the documented API over a seeded fleet of upgrade tasks.
 
@@ -121,6 +123,7 @@ def simulate(
         raise click.UsageError(str(error)) from error
     if prerender:
         platform.prerender()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that what is open gets closed
     with tempfile.TemporaryDirectory(prefix="simulator-") as folder:
         address = Address(
             host=host,

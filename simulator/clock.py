@@ -12,6 +12,7 @@ class SimulatedTime:
     def __init__(self, start: float, speed: float, clock: Callable[[], float]) -> None:
         self._start, self._speed, self._clock = start, speed, clock
         self._began = clock()
+        self.jumps = 0
 
     def now(self) -> float:
         """The simulated instant."""
@@ -20,6 +21,7 @@ class SimulatedTime:
     def advance(self, seconds: float) -> float:
         """Jump ahead; returns the new instant."""
         self._start += seconds
+        self.jumps += 1
         return self.now()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -12,9 +12,12 @@ from simulator.messages import Request, Response, json_response
 from simulator.world import Drift
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from simulator.platform import Platform
 
 PREFIX = "/simulator/"
+_read = msgspec.json.decode
 
 
 class _Seconds(msgspec.Struct, forbid_unknown_fields=True):
@@ -31,41 +34,50 @@ class _Ids(msgspec.Struct, forbid_unknown_fields=True):
 
 def answer(platform: Platform, request: Request) -> Response:
     """Answer one control call; what is wrong with it comes back as text."""
+    call = _CALLS.get((request.method, request.path.removeprefix(PREFIX)))
+    if call is None:
+        return json_response({"error": f"no such call: {request.method} {request.path}"}, 404)
     try:
-        content = _do(platform, request)
+        return json_response(call(platform, request.body))
     except msgspec.DecodeError as error:
         return json_response({"error": str(error)}, 400)
-    if content is None:
-        return json_response({"error": f"no such call: {request.method} {request.path}"}, 404)
-    return json_response(content)
 
 
-def _do(platform: Platform, request: Request) -> Any:
-    read = msgspec.json.decode
-    match request.method, request.path.removeprefix(PREFIX):
-        case "GET", "statistics":
-            return platform.statistics()
-        case "GET", "true-rates":
-            return platform.true_rates()
-        case "GET", "operations":  # the server streams it instead
-            return [msgspec.Raw(record) for record in platform.operations()]
-        case "POST", "advance":
-            return {"simulated_at": iso_text(platform.advance(read(request.body, type=_Seconds).seconds))}
-        case "PUT", "faults":
-            platform.set_faults(faults.parse_plan(request.body))
-            return {"faults": len(platform.plan.acted)}
-        case "POST", "drift":
-            platform.world.drift = read(request.body, type=Drift)
-            return platform.world.drift
-        case "POST", "create":
-            return {"ids": platform.create(read(request.body, type=_Count).count)}
-        case "POST", "remove":
-            return {"ids": platform.remove(read(request.body, type=_Ids).ids)}
-        case "POST", "retry":
-            return {"ids": platform.retry(read(request.body, type=_Ids).ids)}
-        case "POST", "hasten":
-            return {"ids": platform.hasten(read(request.body, type=_Ids).ids)}
-        case "POST", "kill-token":
-            platform.kill_token()
-            return {}
-    return None
+def _operations(platform: Platform, _: bytes) -> object:
+    """In process only: a server streams lines instead."""
+    return [msgspec.Raw(record) for record in platform.operations()]
+
+
+def _advance(platform: Platform, body: bytes) -> object:
+    return {"simulated_at": iso_text(platform.advance(_read(body, type=_Seconds).seconds))}
+
+
+def _faults(platform: Platform, body: bytes) -> object:
+    platform.set_faults(faults.parse_plan(body))
+    return {"faults": len(platform.plan.acted)}
+
+
+def _drift(platform: Platform, body: bytes) -> object:
+    drift = _read(body, type=Drift)
+    platform.set_drift(insertions=drift.insertions, removals=drift.removals, changes=drift.changes)
+    return drift
+
+
+def _kill_token(platform: Platform, _: bytes) -> object:
+    platform.kill_token()
+    return {}
+
+
+_CALLS: dict[tuple[str, str], Callable[[Platform, bytes], object]] = {
+    ("GET", "statistics"): lambda platform, _: platform.statistics(),
+    ("GET", "true-rates"): lambda platform, _: platform.true_rates(),
+    ("GET", "operations"): _operations,
+    ("POST", "advance"): _advance,
+    ("PUT", "faults"): _faults,
+    ("POST", "drift"): _drift,
+    ("POST", "kill-token"): _kill_token,
+    ("POST", "create"): lambda platform, body: {"ids": platform.create(_read(body, type=_Count).count)},
+    ("POST", "remove"): lambda platform, body: {"ids": platform.remove(_read(body, type=_Ids).ids)},
+    ("POST", "retry"): lambda platform, body: {"ids": platform.retry(_read(body, type=_Ids).ids)},
+    ("POST", "hasten"): lambda platform, body: {"ids": platform.hasten(_read(body, type=_Ids).ids)},
+}

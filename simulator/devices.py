@@ -20,7 +20,8 @@ class Devices:
         self._seed, self._cipher = seed, Cipher(seed, _DEVICE_SALT)
 
     def _first(self, rows: Rows) -> Integers:
-        return (uniforms(self._seed, rows["number"], (Purpose.DEVICES,))[0] * POPULATION).astype(np.int64)
+        first: Integers = (uniforms(self._seed, rows["number"], (Purpose.DEVICES,))[0] * POPULATION).astype(np.int64)
+        return first
 
     def json_lists(self, rows: Rows) -> list[bytes]:
         """For each task the JSON list of its device ids; `[]` for a task that names none."""

@@ -1,62 +1,83 @@
-"""Every setting of the simulator, declared once. The command line and `SimulatorProcess` derive their options from here."""
+"""Every setting of the simulator, declared once; the command line and `SimulatorProcess` derive their options."""
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
-
-Order = Literal["newest", "oldest", "random", "unstable"]
-
-
-def _dial(default: Any, text: str, group: str) -> Any:
-    """A field with its help text and the heading under which `--help` shows it."""
-    return field(default=default, metadata={"help": text, "group": group})
-
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 _FLEET, _CLOCK, _RECORDS, _LIST, _ACCESS = "Fleet", "Simulated time", "Records", "List", "Access"
+
+
+@dataclass(frozen=True)
+class About:
+    """What `--help` says about a dial, and under which heading."""
+
+    group: str
+    text: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dials:
     """How the platform behaves. Shares are between 0 and 1."""
 
-    seed: int = _dial(1, "Seed of everything that is drawn.", _FLEET)
-    tasks: int = _dial(20_000, "Tasks that exist at the start; they reach back tasks/tasks-per-day days.", _FLEET)
-    tasks_per_day: float = _dial(
-        2000.0, "Tasks created on an average day (0: none, and those there are 2,000 a day).", _FLEET
-    )
-    median_life_hours: float = _dial(6.0, "Median time from creation to end of a task.", _FLEET)
-    devices: float = _dial(12.0, "Mean number of devices of a task that names its devices (at most 256).", _FLEET)
-    retries_per_day: float = _dial(20.0, "Failed tasks that are retried on an average day.", _FLEET)
-    removals_per_day: float = _dial(5.0, "Tasks that vanish on an average day.", _FLEET)
-    insertions: float = _dial(0.0, "Drift: mean number of tasks created between two list calls.", _FLEET)
-    removals: float = _dial(0.0, "Drift: mean number of tasks removed between two list calls.", _FLEET)
-    changes: float = _dial(0.0, "Drift: mean number of tasks that change between two list calls.", _FLEET)
+    seed: Annotated[int, About(_FLEET, "Seed of everything that is drawn.")] = 1
+    tasks: Annotated[
+        int, About(_FLEET, "Tasks that exist at the start; they reach back tasks / tasks-per-day days.")
+    ] = 20_000
+    tasks_per_day: Annotated[
+        float, About(_FLEET, "Tasks created on an average day (0: none; those that exist came at 2,000 a day).")
+    ] = 2000.0
+    median_life_hours: Annotated[float, About(_FLEET, "Median time from creation to end of a task.")] = 6.0
+    devices: Annotated[float, About(_FLEET, "Mean number of devices of a task that names them (at most 256).")] = 12.0
+    retries_per_day: Annotated[float, About(_FLEET, "Failed tasks that are retried on an average day.")] = 20.0
+    removals_per_day: Annotated[float, About(_FLEET, "Tasks that vanish on an average day.")] = 5.0
+    insertions: Annotated[float, About(_FLEET, "Drift: mean number of tasks created between two list calls.")] = 0.0
+    removals: Annotated[float, About(_FLEET, "Drift: mean number of tasks removed between two list calls.")] = 0.0
+    changes: Annotated[float, About(_FLEET, "Drift: mean number of tasks that change between two list calls.")] = 0.0
 
-    start: str = _dial("", "Simulated time at the start, as 2026-03-01T12:00:00Z. Default: the real time.", _CLOCK)
-    speed: float = _dial(1.0, "Simulated seconds per real second; 0 freezes time.", _CLOCK)
-    seconds_per_call: float = _dial(0.0, "Simulated seconds that each list or one-task call takes on top.", _CLOCK)
+    start: Annotated[
+        str, About(_CLOCK, "Simulated time at the start, as 2026-03-01T12:00:00Z. Default: the real time.")
+    ] = ""
+    speed: Annotated[float, About(_CLOCK, "Simulated seconds per real second; 0 freezes time.")] = 1.0
+    seconds_per_call: Annotated[
+        float, About(_CLOCK, "Simulated seconds that each list or one-task call takes on top.")
+    ] = 0.0
 
-    quirks: float = _dial(1.0, "What real records have beyond the documents: 1 as seen in the wild, 0 none.", _RECORDS)
-    broken: float = _dial(0.0, "Share of records that are broken.", _RECORDS)
+    quirks: Annotated[
+        float, About(_RECORDS, "What real records have beyond the documents: 1 as seen in the wild, 0 none.")
+    ] = 1.0
+    broken: Annotated[float, About(_RECORDS, "Share of records that are broken.")] = 0.0
 
-    order: Order = _dial(
-        "newest", "Order of the list: newest or oldest first, random but stable, or new with each call.", _LIST
+    order: Annotated[
+        Literal["newest", "oldest", "random", "unstable"],
+        About(_LIST, "Order of the list: newest or oldest first, random but stable, or new with each call."),
+    ] = "newest"
+    past_end: Annotated[Literal["empty", "error"], About(_LIST, "A page past the end: empty, or error 123029.")] = (
+        "empty"
     )
-    past_end: Literal["empty", "error"] = _dial("empty", "A page past the end: empty, or error 123029.", _LIST)
-    empty_data: Literal["list", "null", "missing"] = _dial("list", "What `data` is when there is none.", _LIST)
-    total_name: Literal["totalCount", "totalSize", "string", "missing"] = _dial(
-        "totalCount", "Name of the total; `string`: totalCount as text.", _LIST
-    )
-    last_page_no: int = _dial(-1, "Highest page number that is served, above it error 123029 (-1: no limit).", _LIST)
-    page_size_limit: int = _dial(100, "Largest page served; a larger page size is silently replaced.", _LIST)
+    empty_data: Annotated[
+        Literal["list", "null", "missing"],
+        About(_LIST, "What `data` is where there is no record: [], null, or missing."),
+    ] = "list"
+    total_name: Annotated[
+        Literal["totalCount", "totalSize", "string", "missing"],
+        About(_LIST, "Name of the total; `string`: totalCount as text."),
+    ] = "totalCount"
+    last_page_no: Annotated[
+        int, About(_LIST, "Highest page number that is served, above it error 123029 (-1: no limit).")
+    ] = -1
+    page_size_limit: Annotated[
+        int, About(_LIST, "Largest page that is served; a larger page size is silently lowered.")
+    ] = 100
 
-    app_id: str = _dial("simulator", "Application id.", _ACCESS)
-    secret: str = _dial("", "Its secret. Default: a new one, printed at the start.", _ACCESS)
-    token_life: float = _dial(3600.0, "Seconds that an access token lives.", _ACCESS)
-    token_type: str = _dial("bearer", "tokenType as sent; seen: `Bearer`, `Bearer ` with a blank, `bearer`.", _ACCESS)
-    refresh_token: Literal["fixed", "rotating", "null"] = _dial(
-        "fixed", "Refresh token: kept, renewed with each use, or null.", _ACCESS
-    )
-    frozen: bool = _dial(default=False, text="The application is frozen: error 100247.", group=_ACCESS)
-    throttle: int = _dial(100, "Calls in any 60 s; one more is error 1010009 (0: no throttle).", _ACCESS)
-    throttle_logins: bool = _dial(default=True, text="Log in and refresh count too.", group=_ACCESS)
-    latency_ms: float = _dial(0.0, "Delay of every response.", _ACCESS)
+    app_id: Annotated[str, About(_ACCESS, "Application id.")] = "simulator"
+    secret: Annotated[str, About(_ACCESS, "Its secret. Default: a new one, printed at the start.")] = ""
+    token_life: Annotated[float, About(_ACCESS, "Seconds that an access token lives.")] = 3600.0
+    token_type: Annotated[
+        str, About(_ACCESS, "tokenType as sent; seen: `Bearer`, `Bearer ` with a blank, `bearer`.")
+    ] = "bearer"  # noqa: S105
+    refresh_token: Annotated[
+        Literal["fixed", "rotating", "null"], About(_ACCESS, "Refresh token: kept, renewed with each use, or null.")
+    ] = "fixed"  # noqa: S105
+    frozen: Annotated[bool, About(_ACCESS, "The application is frozen: error 100247.")] = False
+    throttle: Annotated[int, About(_ACCESS, "Calls in any 60 s; one more is error 1010009 (0: no throttle).")] = 100
+    throttle_logins: Annotated[bool, About(_ACCESS, "Log in and refresh count too.")] = True
+    latency_ms: Annotated[float, About(_ACCESS, "Delay of every response.")] = 0.0

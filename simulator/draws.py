@@ -63,7 +63,7 @@ class Purpose(IntEnum):
 
 
 def mix(numbers: Numbers) -> Numbers:
-    """The finalizer of splitmix64, element by element: a bijection on 64 bits in which every bit depends on every bit."""
+    """The finalizer of splitmix64, element by element: a bijection in which every bit depends on every bit."""
     mixed = numbers ^ (numbers >> _U(30))
     mixed *= _U(_FIRST)
     mixed ^= mixed >> _U(27)

@@ -1,7 +1,7 @@
 """The tasks that exist now, in order of creation. They settle as simulated time goes on.
 
-A row is appended when its task is created, and never moves. Between two changes nothing is computed; a change costs a pass
-over two plain arrays (2 ms at a million tasks), so that lists and exact totals stay cheap however many tasks there are.
+A row is appended when its task is created, and never moves. Between two changes nothing is computed; a change costs
+a pass over two plain arrays (2 ms at a million tasks), so that lists and exact totals stay cheap at any size.
 Interventions (create, retry, remove, drift) write into the timelines, which stay the only truth.
 """
 
@@ -139,7 +139,8 @@ class Fleet:
         return self._intervened(chosen, now)
 
     def hasten(self, positions: Integers, now: float) -> Integers:
-        """Let tasks do now what they would do next: start, end, or be retried."""
+        """Let tasks start, end, or be retried now; returns the positions of those that do."""
+        positions = positions[np.isin(self.status[positions], (Status.WAIT, Status.PROCESSING, Status.FAILED))]
         rows, status = self._rows[positions], self.status[positions]
         rows["started"] = np.where(status == Status.WAIT, now, rows["started"])
         is_processing = status == Status.PROCESSING
@@ -162,7 +163,7 @@ class Fleet:
         return self._cipher.texts(self._numbers(positions))
 
     def _numbers(self, positions: Integers) -> Numbers:
-        return self._rows["number"][positions]  # type: ignore[no-any-return]
+        return self._rows["number"][positions]
 
     def find(self, operation_id: str) -> int | None:
         """The position of a task that was ever here, or None."""

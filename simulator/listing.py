@@ -1,5 +1,6 @@
 """The list call: its parameters, one page, and the envelope around it."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,6 +16,7 @@ from simulator.search import EVERYTHING, PARAMETERS, STATUSES, Filter
 
 _LONGEST = 256
 _DEFAULT_PAGE_SIZE, _LARGEST_PAGE_SIZE = 10, 100
+_EMPTY: dict[str, dict[str, Any]] = {"list": {"data": []}, "null": {"data": None}, "missing": {}}
 _encode = msgspec.json.Encoder().encode
 
 
@@ -56,10 +58,9 @@ def parse(query: str) -> Query:
 def _number(text: str | None, default: int) -> int:
     if text is None:
         return default
-    try:
-        return int(text)
-    except ValueError as error:
-        raise PlatformError("120015") from error
+    if not re.fullmatch(r"-?[0-9]{1,18}", text):
+        raise PlatformError("120015")
+    return int(text)
 
 
 def check_range(query: Query, dials: Dials) -> Query:
@@ -90,12 +91,11 @@ def page_of(query: Query, positions: Integers, dials: Dials, render: Callable[[I
 
 def envelope(page: Page, dials: Dials) -> Response:
     """A page as HTTP."""
-    fields = {"pageNo": page.page_no, "pageSize": page.page_size}
+    fields: dict[str, Any] = {"pageNo": page.page_no, "pageSize": page.page_size}
     if page.total_name is not None:
         fields = {page.total_name: page.total, **fields}
     if page.records:
         body = _encode(fields)[:-1] + b',"data":[' + b",".join(page.records) + b"]}"
     else:
-        empty: dict[str, Any] = {"list": {"data": []}, "null": {"data": None}, "missing": {}}[dials.empty_data]
-        body = _encode(fields | empty)
+        body = _encode(fields | _EMPTY[dials.empty_data])
     return Response(200, {"content-type": JSON}, body)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 
@@ -25,7 +24,7 @@ class Request:
 class Misbehaviour:
     """What the transport does with a response.
 
-    `content_length`: the header's value, where it differs from the body's length; the connection is closed after the body.
+    `content_length`: the header's value, where it isn't the body's length; the connection is closed after the body.
     """
 
     stall_seconds: float = 0.0
@@ -43,7 +42,7 @@ class Response:
     misbehaviour: Misbehaviour | None = None
 
 
-def json_response(content: Any, status: int = 200) -> Response:
+def json_response(content: object, status: int = 200) -> Response:
     """A response with a JSON body."""
     return Response(status, {"content-type": JSON}, msgspec.json.encode(content))
 

@@ -1,6 +1,9 @@
 """What each action of the fault plan does: instead of an answer, to a query, to a page, to a response."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import cycle, islice
+from typing import Any
 
 from simulator.faults import Fault
 from simulator.listing import Page, Query
@@ -19,7 +22,7 @@ _GARBAGE = [
 
 
 def answer_instead(fault: Fault) -> Response | None:
-    """The response that takes the place of the platform's answer, or None; raises PlatformError for an error of the API."""
+    """What takes the place of the platform's answer, or None; raises PlatformError for an error of the API."""
     match fault.action:
         case "reset":
             return Response(200, {}, b"", Misbehaviour(is_reset=True))
@@ -49,28 +52,23 @@ def bend_query(fault: Fault | None, query: Query) -> Query:
     return query
 
 
-def bend_page(fault: Fault, page: Page, asked: Query) -> Page:
+_PAGE_CHANGES: dict[str, Callable[[Fault, Page, Query], dict[str, Any]]] = {
+    "wrong_page_no": lambda fault, page, _: {"page_no": page.page_no + fault.by},
+    "wrong_page_size": lambda fault, page, _: {"page_size": page.page_size + fault.by},
+    "missing_total": lambda *_: {"total_name": None},
+    "string_total": lambda _, page, __: {"total": str(page.total)},
+    "wrong_total": lambda fault, page, _: {"total": int(page.total) + fault.by},
+    "short_page": lambda _, page, __: {"records": page.records[: len(page.records) // 2]},
+    "empty_page": lambda *_: {"records": []},
+    "repeated_page": lambda _, __, asked: {"page_no": asked.page_no},
+    "garbage_records": lambda _, page, __: {"records": list(islice(cycle(_GARBAGE), len(page.records)))},
+}
+
+
+def bend_page(fault: Fault | None, page: Page, asked: Query) -> Page:
     """What is sent, where it is not what was found."""
-    match fault.action:
-        case "wrong_page_no":
-            return replace(page, page_no=page.page_no + fault.by)
-        case "wrong_page_size":
-            return replace(page, page_size=page.page_size + fault.by)
-        case "missing_total":
-            return replace(page, total_name=None)
-        case "string_total":
-            return replace(page, total=str(page.total))
-        case "wrong_total":
-            return replace(page, total=int(page.total) + fault.by)
-        case "short_page":
-            return replace(page, records=page.records[: len(page.records) // 2])
-        case "empty_page":
-            return replace(page, records=[])
-        case "repeated_page":
-            return replace(page, page_no=asked.page_no)
-        case "garbage_records":
-            return replace(page, records=[_GARBAGE[index % len(_GARBAGE)] for index in range(len(page.records))])
-    return page
+    change = _PAGE_CHANGES.get(fault.action) if fault else None
+    return replace(page, **change(fault, page, asked)) if fault and change else page
 
 
 def spoil(fault: Fault, response: Response) -> Response:

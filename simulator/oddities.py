@@ -6,8 +6,6 @@ Both are drawn per task and stable: a task that spells its status `FAIL` does so
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
 from simulator.catalogue import PRODUCTS
 from simulator.dials import Dials
 from simulator.draws import Purpose, uniforms
@@ -82,15 +80,15 @@ _QUIRKS: dict[Purpose, tuple[float, Callable[[Record, float], None]]] = {  # sha
 _PURPOSES = (*_QUIRKS, Purpose.BROKEN, Purpose.BROKEN_KIND)
 
 
-def _counter(name: str, value: Any) -> Callable[[Record], Any]:
+def _counter(name: str, value: object) -> Callable[[Record], Any]:
     return lambda record: record | {"staResult": record["staResult"] | {name: value}}
 
 
-def _field(name: str, value: Any) -> Callable[[Record], Any]:
+def _field(name: str, value: object) -> Callable[[Record], Any]:
     return lambda record: record | {name: value}
 
 
-def _without_id(record: Record) -> Any:
+def _without_id(record: Record) -> Record:
     return {name: value for name, value in record.items() if name != "operationId"}
 
 
@@ -116,7 +114,7 @@ BREAKAGES: dict[str, Callable[[Record], Any]] = {
 _BREAKERS = tuple(BREAKAGES.values())
 
 
-def apply(dials: Dials, rows: Rows, records: list[Record]) -> list[Any]:
+def apply(dials: Dials, rows: Rows, records: list[Record]) -> list[object]:
     """The records as this platform would send them."""
     if not dials.quirks and not dials.broken:
         return list(records)
@@ -128,7 +126,7 @@ def apply(dials: Dials, rows: Rows, records: list[Record]) -> list[Any]:
     ]
 
 
-def _apply_one(dials: Dials, counts_timeouts: bool, record: Record, drawn: list[float]) -> Any:  # noqa: FBT001 - one flag of one row
+def _apply_one(dials: Dials, counts_timeouts: bool, record: Record, drawn: list[float]) -> object:  # noqa: FBT001 - one flag of one row
     *chances, broken, kind = drawn
     if counts_timeouts and dials.quirks:
         record["staResult"]["fail"] += record["staResult"]["timeout"]
@@ -137,8 +135,3 @@ def _apply_one(dials: Dials, counts_timeouts: bool, record: Record, drawn: list[
         if u < threshold:
             change(record, u / threshold)
     return _BREAKERS[int(kind * len(_BREAKERS))](record) if broken < dials.broken else record
-
-
-def decoded(record: bytes) -> Any:
-    """A record as served, as Python values."""
-    return msgspec.json.decode(record)

@@ -69,9 +69,9 @@ class Platform:
         if request.path.startswith(control.PREFIX):
             return control.answer(self, request)
         kind = _kind(request)
+        self.traffic.receive(kind or "other")
         if kind is None:
             return self._dated(html_response(404, "Not Found"))
-        self.traffic.receive(kind)
         fault = self.plan.choose(kind, request)
         try:
             response = self._answer(kind, request, fault)
@@ -113,7 +113,7 @@ class Platform:
         query = misconduct.bend_query(fault, asked)
         positions = self.world.search.positions(query.wanted)
         page = listing.page_of(query, positions, self.dials, lambda chosen: self.world.records.get(chosen, now))
-        return listing.envelope(misconduct.bend_page(fault, page, asked) if fault else page, self.dials)
+        return listing.envelope(misconduct.bend_page(fault, page, asked), self.dials)
 
     def _operation(self, request: Request) -> Response:
         now = self.world.settle()

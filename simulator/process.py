@@ -50,12 +50,14 @@ class SimulatorProcess(RemoteControl):
     ) -> None:
         self._faults = tuple(faults)
         flags = {"--prerender": prerender, "--tls": tls, "--client-certificate": client_certificate}
-        values = {"--certificate-name": certificate_name, "--tls-folder": tls_folder, "--state": state_file}
+        paths = {"--tls-folder": tls_folder, "--state": state_file}
+        values = {name: path.absolute() for name, path in paths.items() if path}
         self._arguments = [
             *_dial_arguments(dials or Dials()),
             f"--port={port}",
             *(flag for flag, is_set in flags.items() if is_set),
-            *(f"{name}={value}" for name, value in values.items() if value),
+            f"--certificate-name={certificate_name}",
+            *(f"{name}={value}" for name, value in values.items()),
         ]
 
     def __enter__(self) -> Self:

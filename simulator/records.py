@@ -1,6 +1,6 @@
 """A task as the platform describes it: an OperationInfo, field by field as documented, then with its oddities.
 
-Tasks are rendered many at a time, because numpy's cost is per call. What can't change before the task's next event is kept.
+Tasks are rendered many at a time, because numpy's cost is per call. What can't change before the next event is kept.
 """
 
 import time

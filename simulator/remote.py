@@ -20,9 +20,9 @@ class _NamedHost(HTTPAdapter):
         self._name = name
         super().__init__()
 
-    def init_poolmanager(self, *positional: Any, **named: Any) -> None:
+    def init_poolmanager(self, *positional: Any, **named: Any) -> None:  # noqa: ANN401 - passed on
         """Called by requests."""
-        super().init_poolmanager(*positional, server_hostname=self._name, assert_hostname=self._name, **named)  # type: ignore[no-untyped-call]
+        super().init_poolmanager(*positional, server_hostname=self._name, assert_hostname=self._name, **named)
 
 
 class RemoteControl:
@@ -38,7 +38,7 @@ class RemoteControl:
         if ready.client_cert and ready.client_key:
             self._session.cert = (ready.client_cert, ready.client_key)
 
-    def _call(self, method: str, name: str, content: Any = None, *, stream: bool = False) -> requests.Response:
+    def _call(self, method: str, name: str, content: object = None, *, stream: bool = False) -> requests.Response:
         body = None if content is None else msgspec.json.encode(content)
         url = f"{self._base_url}/simulator/{name}"
         response = self._session.request(method, url, data=body, timeout=_TIMEOUT_SECONDS, stream=stream)

@@ -11,7 +11,6 @@ from pathlib import Path
 import msgspec
 import uvicorn
 
-from simulator import state
 from simulator.app import Protocol, make_app
 from simulator.certificates import Certificates, make_certificates
 from simulator.platform import Platform
@@ -90,9 +89,14 @@ def serve(
     certificates = make_certificates(address.tls_folder, address.certificate_name) if address.tls else None
     ready = _ready(platform, address, listener.getsockname()[1], certificates)
 
+    saved: list[tuple[int, int]] = []
+
     def save() -> None:
-        if state_file is not None:
+        """Only what speed and real time don't tell: jumps and interventions."""
+        changes = (platform.world.time.jumps, len(platform.world.journal))
+        if state_file is not None and saved != [changes]:
             platform.state().save(state_file)
+            saved[:] = [changes]
 
     server = _Server(_config(platform, address, certificates), lambda: announce(ready), save)
     if until_stdin_closes:

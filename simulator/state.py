@@ -1,4 +1,4 @@
-"""Where a simulator stood, in a file, so that it goes on after a restart even if simulated time is not the real time."""
+"""Where a simulator stood, in a file, so that it goes on after a restart even if its time is not the real time."""
 
 import time
 from collections.abc import Sequence

@@ -17,9 +17,9 @@ from simulator.rhythm import DAY_SECONDS, average_days, instants_after
 
 ROW = np.dtype(
     [
-        ("number", "u8"), ("created", "f8"), ("started", "f8"), ("ended", "f8"), ("retried", "f8"), ("ended_again", "f8"),
-        ("removed", "f8"), ("total", "i4"), ("attempted", "i4"), ("success", "i4"), ("product", "u1"), ("kind", "u1"),
-        ("version", "u1"), ("policy", "u1"), ("names_devices", "?"), ("is_stopped", "?"), ("retries", "u1"),
+        ("number", "u8"), ("created", "f8"), ("started", "f8"), ("ended", "f8"), ("retried", "f8"),
+        ("ended_again", "f8"), ("removed", "f8"), ("total", "i4"), ("attempted", "i4"), ("success", "i4"),
+        ("product", "u1"), ("kind", "u1"), ("version", "u1"), ("policy", "u1"), ("names_devices", "?"), ("is_stopped", "?"), ("retries", "u1"),
     ]
 )  # fmt: skip
 Rows = npt.NDArray[np.void]
@@ -45,7 +45,7 @@ class Status(IntEnum):
 
 @dataclass(frozen=True)
 class Moment:
-    """Where each task of some rows stands at one instant: its status, its run (0: first), and how far the run is, 0 to 1."""
+    """Where each task stands at one instant: its status, its run (0: the first), how far the run is (0 to 1)."""
 
     status: npt.NDArray[np.uint8]
     run: Integers
@@ -172,13 +172,14 @@ def moment(dials: Dials, rows: Rows, instant: float) -> Moment:
     is_retried = rows["retried"] <= instant
     begun = np.where(is_retried, rows["retried"], rows["started"])
     finished = np.where(is_retried, rows["ended_again"], rows["ended"])
-    progress = np.clip((instant - begun) / (finished - begun), 0.0, 1.0)
+    done = (instant - begun) / np.maximum(finished - begun, 1e-9)
+    progress = np.where(instant < finished, np.clip(done, 0.0, 1.0), 1.0)
     run = rows["retries"] + is_retried.astype(np.int64)
     ended = outcomes(rows, success_after(dials, rows, run))
     status = np.where(instant < finished, np.uint8(Status.PROCESSING), ended)
     status[instant < rows["started"]] = Status.WAIT
     status[rows["removed"] <= instant] = Status.GONE
-    progress[(status == Status.WAIT)] = 0.0
+    progress[status == Status.WAIT] = 0.0
     return Moment(status.astype(np.uint8), run, progress)
 
 

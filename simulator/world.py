@@ -29,7 +29,7 @@ class Drift(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Intervention(msgspec.Struct, frozen=True):
-    """Something that the fleet would not have done by itself: create (a count), or remove, retry, hasten (positions)."""
+    """What the fleet would not have done by itself: create (a count), or remove, retry, hasten (positions)."""
 
     kind: str
     instant: float
