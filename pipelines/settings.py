@@ -33,7 +33,7 @@ class Settings(BaseSettings):
     client_cert: Path | None = None
     client_key: Path | None = None
     tls_server_name: str | None = None
-    calls_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 100
+    calls_per_minute: Annotated[int, Field(ge=1, le=100_000)] = 100
     page_size: Annotated[int, Field(ge=1, le=100)] = 100
     timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 30
     operation_type: Literal["firmware_upgrade", "software_upgrade"] | None = None

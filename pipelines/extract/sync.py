@@ -19,6 +19,7 @@ from pipelines.extract.sweep import Sweep
 from pipelines.platform.client import Client
 from pipelines.progress import Reporter
 from pipelines.settings import Settings
+from pipelines.sql_text import scalar
 from pipelines.warehouse import Warehouse, claim, source_of, storage_errors
 
 STATUSES = ("wait", "processing", "success", "failed", "stop")
@@ -132,22 +133,25 @@ def _close(reader: ListReader, writer: RawWriter, settings: Settings, sweep: Swe
     """Count; where it doesn't close, read both ends of the list again, deeper each time."""
     total = reader.read_page(settings.filters, 0, sweep.page_size).total
     met = count_tasks(writer, warehouse)
-    done_depth = 1  # the probe was the first page
+    done = {0}
     for depth in CLOSING_DEPTHS:
         if total is None or met == total:
             break
-        last_page = max(0, -(-total // sweep.page_size) - 1)
-        pages = {*range(done_depth, min(depth, last_page + 1)), *range(max(0, last_page - depth + 1), last_page + 1 - (0 if depth == 1 else done_depth))}
+        pages = _ends(depth, -(-total // sweep.page_size)) - done
         for page_no in sorted(pages, reverse=True):
             newest = reader.read_page(settings.filters, page_no, sweep.page_size).total
             total = newest if newest is not None else total
         met = count_tasks(writer, warehouse)
-        done_depth = depth
+        done |= pages
     if total is None:
         return Verdict("unproven", f"{met:,} tasks met; the platform gave no total to compare with", None)
     if met == total:
         return Verdict("counted", f"{met:,} tasks met, {total:,} there after the reading", total)
     return Verdict("unproven", f"{met:,} tasks met, but {total:,} there after the reading", total)
+
+
+def _ends(depth: int, pages: int) -> set[int]:
+    return {page_no for page_no in range(pages) if page_no < depth or page_no >= pages - depth}
 
 
 def count_tasks(writer: RawWriter, warehouse: Warehouse) -> int:
@@ -164,5 +168,4 @@ def count_tasks(writer: RawWriter, warehouse: Warehouse) -> int:
         return 0
     parameters = dict(itertools.compress({"records": records, "quarantine": quarantine}.items(), [records, quarantine]))
     with duckdb.connect(config={"temp_directory": str(warehouse.work)}) as connection:
-        row = connection.execute(f"select count(distinct id) from ({' union all '.join(parts)})", parameters).fetchone()
-    return int(row[0]) if row else 0
+        return int(scalar(connection, f"select count(distinct id) from ({' union all '.join(parts)})", parameters))

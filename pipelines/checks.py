@@ -1,0 +1,91 @@
+"""Data checks: `sql/checks/*.sql` select the offending rows; empty means pass. The same files run everywhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from pipelines.errors import CheckFailedError
+from pipelines.models import load
+from pipelines.sql_text import scalar
+
+SAMPLE_ROWS = 5
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """One check: how many rows offend, and some of them. `severity` is `error` (blocks publishing) or `warning`."""
+
+    name: str
+    severity: str
+    description: str
+    offending_rows: int
+    sample: list[dict[str, Any]]
+
+    @property
+    def passed(self) -> bool:
+        """True if no row offends."""
+        return self.offending_rows == 0
+
+
+def run_checks(connection: duckdb.DuckDBPyConnection) -> list[CheckResult]:
+    """Run every check on an open published file (or one being built)."""
+    results = []
+    for model in load("checks").values():
+        count = int(scalar(connection, f"select count(*) from ({model.sql})"))
+        sample: list[dict[str, Any]] = []
+        if count:
+            cursor = connection.execute(f"select * from ({model.sql}) order by all limit {SAMPLE_ROWS}")
+            names = [column[0] for column in cursor.description or ()]
+            sample = [dict(zip(names, values, strict=True)) for values in cursor.fetchall()]
+        results.append(CheckResult(model.name, model.header["severity"], model.description, count, sample))
+    return results
+
+
+def refuse_if_failed(results: list[CheckResult]) -> None:
+    """Raise for the first failed check of severity `error`.
+
+    Raises:
+        CheckFailedError: with the check's name and some of the rows.
+    """
+    for result in results:
+        if result.severity == "error" and not result.passed:
+            raise CheckFailedError(
+                f"check {result.name} failed for {result.offending_rows:,} rows ({result.description}), for example {result.sample[0]}",
+                advice=f"Nothing was published. See sql/checks/{result.name}.sql",
+                check=result.name,
+                sample=result.sample,
+            )
+
+
+def store_results(connection: duckdb.DuckDBPyConnection, results: list[CheckResult]) -> None:
+    """Keep the results in the file that they are about, as `marts.data_quality`."""
+    rows = [
+        {
+            "check_name": result.name,
+            "severity": result.severity,
+            "description": result.description,
+            "offending_rows": result.offending_rows,
+            "example": str(result.sample[0]) if result.sample else None,
+        }
+        for result in results
+    ]
+    connection.register("check_results", pa.Table.from_pylist(rows, schema=_SCHEMA))
+    connection.execute("create table marts.data_quality as select * from check_results order by severity, check_name")
+    connection.unregister("check_results")
+    connection.execute("comment on table marts.data_quality is 'One row per check of sql/checks: what it found when this file was made.'")
+    for name, comment in _COMMENTS.items():
+        connection.execute(f"comment on column marts.data_quality.{name} is '{comment}'")
+
+
+_SCHEMA = pa.schema([("check_name", pa.string()), ("severity", pa.string()), ("description", pa.string()), ("offending_rows", pa.int64()), ("example", pa.string())])
+_COMMENTS = {
+    "check_name": "file of the check in sql/checks",
+    "severity": "error (a failure blocks publishing) or warning",
+    "description": "what should hold",
+    "offending_rows": "rows for which it does not hold",
+    "example": "one of them",
+}

@@ -1,0 +1,130 @@
+"""Core tables as Parquet: `lake/<table>/created_month=YYYY-MM/data.parquet`, and `syncs` and `quarantine` without months.
+
+A file is written whole beside its place and renamed, only if it differs, so that an unchanged month stays the same
+file. Rows come sorted and in row groups of fixed size: the same rows give the same bytes. What belongs into a file is
+decided in `flatten`; a manifest of what was written travels in the published file, so that a lake that a crash left
+half new, or that somebody changed, is noticed and written again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import duckdb
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipelines.tables import TABLES, TEXT, Table
+from pipelines.warehouse import sync_to_disk
+
+ROWS_PER_GROUP = 131_072
+_UNIQUE_TEXT = ("operation_id", "target_id", "record")  # a dictionary of values that don't repeat only costs time
+
+
+class LakeFile(msgspec.Struct, frozen=True):
+    """One Parquet file: table, month (None without months), content, and the sync that last changed it."""
+
+    table_name: str
+    created_month: str | None
+    rows: int
+    bytes: int
+    sha256: str
+    sync_id: int
+
+    def path(self, lake: Path) -> Path:
+        """Where it lies."""
+        return file_of(lake, self.table_name, self.created_month)
+
+
+def file_of(lake: Path, table_name: str, created_month: str | None) -> Path:
+    """The place of a table's month."""
+    folder = lake / table_name
+    return (folder / f"created_month={created_month}" if created_month else folder) / "data.parquet"
+
+
+def stale_months(lake: Path, manifest: Iterable[LakeFile]) -> set[str]:
+    """Months with a file that is not what the manifest says; files that it does not know are removed."""
+    known = {entry.path(lake): entry for entry in manifest}
+    for file in lake.glob("**/*.parquet"):
+        if file not in known:
+            file.unlink()
+    return {entry.created_month for file, entry in known.items() if entry.created_month and (not file.is_file() or _sha256(file) != entry.sha256)}
+
+
+def write(connection: duckdb.DuckDBPyConnection, lake: Path, months: set[str], manifest: Iterable[LakeFile], sync_id: int) -> list[LakeFile]:
+    """Write the given months of every table from the views `merged_<table>`; returns the manifest of the whole lake."""
+    before = {(entry.table_name, entry.created_month): entry for entry in manifest}
+    after = {key: entry for key, entry in before.items() if key[1] is not None and key[1] not in months}
+    connection.execute("set variable lake_months = $months", {"months": sorted(months)})
+    for table in TABLES:
+        for month, batches in _months_of(connection, table):
+            entry = _write_file(file_of(lake, table.name, month), table, month, batches, sync_id)
+            old = before.get((table.name, month))
+            after[table.name, month] = old if old is not None and old.sha256 == entry.sha256 else entry
+    for key in before.keys() - after.keys():
+        before[key].path(lake).unlink(missing_ok=True)
+    return sorted(after.values(), key=lambda entry: (entry.table_name, entry.created_month or ""))
+
+
+def _months_of(connection: duckdb.DuckDBPyConnection, table: Table) -> Iterator[tuple[str | None, Iterator[pa.RecordBatch]]]:
+    """Each month with its rows, in order; a month's rows must be read before the next month is asked for."""
+    columns = ", ".join(table.file_schema.names)
+    order = ", ".join(table.order_by)
+    if not table.is_monthly:
+        yield None, iter(connection.sql(f"select {columns} from merged_{table.name} order by {order}").to_arrow_reader(ROWS_PER_GROUP))
+        return
+    for (month,) in connection.sql(f"select distinct lake_month from merged_{table.name} where list_contains(getvariable('lake_months'), lake_month) order by all").fetchall():
+        query = f"select {columns} from merged_{table.name} where lake_month = '{month}' order by {order}"
+        yield month, iter(connection.sql(query).to_arrow_reader(ROWS_PER_GROUP))
+
+
+def _write_file(file: Path, table: Table, month: str | None, batches: Iterator[pa.RecordBatch], sync_id: int) -> LakeFile:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(f".{file.name}.new")
+    schema = table.file_schema
+    dictionary = [field.name for field in schema if field.type == TEXT and field.name not in _UNIQUE_TEXT]
+    rows = 0
+    with pq.ParquetWriter(temporary, schema, compression="zstd", compression_level=1, use_dictionary=dictionary, store_schema=True) as writer:
+        for group in _groups(batches, schema):
+            writer.write_table(group, row_group_size=ROWS_PER_GROUP)
+            rows += group.num_rows
+    sha256 = _sha256(temporary)
+    if file.is_file() and _sha256(file) == sha256:
+        temporary.unlink()
+    else:
+        sync_to_disk(temporary)
+        temporary.replace(file)
+    return LakeFile(table.name, month, rows, file.stat().st_size, sha256, sync_id)
+
+
+def _groups(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Tables of exactly `ROWS_PER_GROUP` rows but for the last, whatever the sizes of the batches."""
+    waiting: list[pa.RecordBatch] = []
+    count = 0
+    for batch in batches:
+        waiting.append(batch)
+        count += batch.num_rows
+        if count >= ROWS_PER_GROUP:
+            table = pa.Table.from_batches(waiting)
+            whole = count - count % ROWS_PER_GROUP
+            yield _conform(table.slice(0, whole), schema)
+            waiting, count = table.slice(whole).to_batches(), count - whole
+    if count:
+        yield _conform(pa.Table.from_batches(waiting), schema)
+
+
+def _conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The registry's types and nullability; DuckDB marks every column as nullable."""
+    for field in schema:
+        if not field.nullable and table.column(field.name).null_count:
+            raise pa.ArrowInvalid(f"{field.name} has nulls, which the registry excludes")
+    return pa.table([pc.cast(table.column(field.name), field.type) for field in schema], schema=schema)
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

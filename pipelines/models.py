@@ -1,0 +1,68 @@
+"""The SQL of `sql/`: one `select` per file, the file's name is the relation's name, its header says the rest.
+
+Header lines are `-- key: value` or prose; comments behind output columns are their descriptions. Loading and ordering
+only; running models belongs to `flatten` (core) and `publish` (macros, marts, checks).
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+_HEADER_KEYS = ("grain", "severity", "parameters")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A SQL file: relation name, text, the prose of its header and its `key: value` lines."""
+
+    name: str
+    path: Path
+    sql: str
+    description: str
+    header: dict[str, str]
+
+    @property
+    def parameters(self) -> list[str]:
+        """Parameters of the table macro that this model is, or none."""
+        return [name.strip() for name in self.header.get("parameters", "").split(",") if name.strip()]
+
+
+def sql_folder() -> Path:
+    """The folder of SQL: inside the package in a wheel, beside it in the repository."""
+    inside = Path(__file__).parent / "sql"
+    return inside if inside.is_dir() else Path(__file__).parent.parent / "sql"
+
+
+@functools.cache
+def load(kind: str) -> dict[str, Model]:
+    """Read all models of a kind (`core`, `macros`, `marts`, `checks`), by name, in the order of their names."""
+    return {path.stem: _parse(path) for path in sorted((sql_folder() / kind).glob("*.sql"))}
+
+
+def _parse(path: Path) -> Model:
+    sql = path.read_text(encoding="utf-8").strip().removesuffix(";")
+    header: dict[str, str] = {}
+    prose = []
+    for line in sql.splitlines():
+        if not line.startswith("--"):
+            break
+        text = line.removeprefix("--").strip()
+        key, _, value = text.partition(":")
+        if key in _HEADER_KEYS:
+            header[key] = value.strip()
+        else:
+            prose.append(text)
+    return Model(path.stem, path, sql, " ".join(prose), header)
+
+
+def column_comments(model: Model) -> dict[str, str]:
+    """Descriptions of output columns: `expression as name, -- description` or `name, -- description`."""
+    comments = {}
+    for line in model.sql.splitlines():
+        found = re.match(r"^\s+(?:.*\bas\s+|.*\.)?(\w+),?\s+-- (.+)$", line)
+        if found:
+            comments[found[1]] = found[2].strip()
+    return comments

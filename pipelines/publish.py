@@ -1,0 +1,185 @@
+"""From committed syncs to the file that is served: merge, lake, a new DuckDB file with marts, checks, swap.
+
+The only place that changes what readers see, and it does so in one rename. A crash anywhere before leaves the served
+file as it was; the next run applies the same syncs again to that file's tables and heals what lies half new in the lake.
+Fails with `CheckFailedError` when a check of severity `error` finds rows: then nothing is served that was not before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import msgspec
+import pyarrow as pa
+
+from pipelines import lake
+from pipelines.checks import CheckResult, refuse_if_failed, run_checks, store_results
+from pipelines.errors import StorageError
+from pipelines.extract.raw import committed_syncs
+from pipelines.flatten import apply_syncs, begin, changed_months, scratch_database
+from pipelines.lake import LakeFile
+from pipelines.marts import build_marts
+from pipelines.progress import Reporter
+from pipelines.settings import Settings
+from pipelines.sql_text import quoted, scalar
+from pipelines.tables import TABLES, Table
+from pipelines.warehouse import Warehouse, storage_errors, sync_to_disk
+
+STORAGE_VERSION = "v1.2.0"  # clients from DuckDB 1.2 on can open it
+KEPT_NEWEST, KEPT_DAYS = 3, 7
+LAKE_MANIFEST_SCHEMA = pa.schema(
+    [("table_name", pa.string()), ("created_month", pa.string()), ("rows", pa.int64()), ("bytes", pa.int64()), ("sha256", pa.string()), ("sync_id", pa.int64())]
+)
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What `publish` did: the served file, the months rewritten, rows by table, check results."""
+
+    file: Path
+    number: int
+    syncs_applied: int
+    changed_months: list[str]
+    rows: dict[str, int]
+    checks: list[CheckResult]
+
+
+def publish(settings: Settings, warehouse: Warehouse, reporter: Reporter, *, from_scratch: bool = False) -> Publication:
+    """Apply the committed syncs that are not served yet, and serve the result. The caller holds the warehouse's lock.
+
+    With `from_scratch` everything is made again from the raw store.
+
+    Raises:
+        CheckFailedError: a check of severity `error` found rows; the served file is unchanged.
+        StorageError: the disk failed, a file is torn, or there is nothing to publish.
+    """
+    with storage_errors(f"publish in {warehouse.root}"), duckdb_errors():
+        served = None if from_scratch else warehouse.served_file()
+        with scratch_database(warehouse, settings.memory_limit) as connection:
+            last_applied = begin(connection, served)
+            syncs = list(committed_syncs(warehouse, after=last_applied))
+            if not syncs and last_applied == 0:
+                raise StorageError(f"there is no committed sync in {warehouse.raw}", advice="Run `iodm sync` first")
+            reporter.step("flattening")
+            applied = apply_syncs(connection, syncs, warehouse.work)
+            manifest = _manifest_of(connection) if served else []
+            months = changed_months(connection) | lake.stale_months(warehouse.lake, manifest)
+            reporter.step("writing Parquet")
+            newest = syncs[-1][1].sync_id if syncs else last_applied
+            files = lake.write(connection, warehouse.lake, months, manifest, newest)
+        reporter.step("building the published file")
+        number = _next_number(warehouse)
+        checks, rows = _build(settings, warehouse, files, number)
+        reporter.step("serving")
+        file = _serve(warehouse, number)
+        _drop_old(warehouse)
+    return Publication(file, number, applied, sorted(months), rows, checks)
+
+
+def _manifest_of(connection: duckdb.DuckDBPyConnection) -> list[LakeFile]:
+    rows = connection.execute(f"select {', '.join(LAKE_MANIFEST_SCHEMA.names)} from served.core._lake_files").fetchall()
+    return [LakeFile(*row) for row in rows]
+
+
+def _build(settings: Settings, warehouse: Warehouse, files: list[LakeFile], number: int) -> tuple[list[CheckResult], dict[str, int]]:
+    """Make the next file beside its place; the name changes only when it is complete."""
+    warehouse.published.mkdir(exist_ok=True)
+    file = _unfinished(warehouse)
+    for stray in (file, file.with_name(file.name + ".wal")):
+        stray.unlink(missing_ok=True)
+    warehouse.work.mkdir(exist_ok=True)
+    try:
+        with duckdb.connect(str(file), config={"storage_compatibility_version": STORAGE_VERSION}) as connection:
+            connection.execute(f"set memory_limit = '{settings.memory_limit}'")
+            connection.execute("set temp_directory = $folder", {"folder": str(warehouse.work / "spill")})
+            connection.execute("create schema core")
+            rows = {table.name: _load(connection, warehouse, table, files) for table in TABLES}
+            connection.register("files", pa.Table.from_pylist([msgspec.structs.asdict(entry) for entry in files], schema=LAKE_MANIFEST_SCHEMA))
+            connection.execute("create table core._lake_files as select * from files")
+            connection.execute("comment on table core._lake_files is 'The Parquet files that this file was made from, each with the sync that last changed it.'")
+            connection.unregister("files")
+            connection.execute("set variable publication = $number", {"number": number})
+            connection.execute("set variable published_at = $now", {"now": datetime.now(UTC).replace(tzinfo=None)})
+            connection.execute("set variable target_success_rate = $target", {"target": settings.target_success_rate})
+            build_marts(connection)
+            checks = run_checks(connection)
+            refuse_if_failed(checks)
+            store_results(connection, checks)
+            connection.execute("checkpoint")
+    except BaseException:
+        file.unlink(missing_ok=True)
+        raise
+    finally:
+        shutil.rmtree(warehouse.work, ignore_errors=True)
+    return checks, rows
+
+
+def _load(connection: duckdb.DuckDBPyConnection, warehouse: Warehouse, table: Table, files: list[LakeFile]) -> int:
+    definitions = ", ".join(f"{column.name} {column.duckdb_type}{'' if column.nullable else ' not null'}" for column in table.columns)
+    connection.execute(f"create table core.{table.name} ({definitions})")
+    connection.execute(f"comment on table core.{table.name} is {quoted(table.description)}")
+    for column in table.columns:
+        connection.execute(f"comment on column core.{table.name}.{column.name} is {quoted(column.comment)}")
+    paths = [str(entry.path(warehouse.lake)) for entry in files if entry.table_name == table.name]
+    if paths:
+        columns = ", ".join(column.name for column in table.columns)
+        hive = "hive_partitioning = true, hive_types = {'created_month': VARCHAR}" if table.is_monthly else "hive_partitioning = false"
+        connection.execute(f"insert into core.{table.name} select {columns} from read_parquet($paths, {hive})", {"paths": paths})
+    return int(scalar(connection, f"select count(*) from core.{table.name}"))
+
+
+def _serve(warehouse: Warehouse, number: int) -> Path:
+    unfinished = _unfinished(warehouse)
+    unfinished.chmod(0o444)
+    sync_to_disk(unfinished)
+    file = warehouse.published / f"iodm-{number:06d}.duckdb"
+    unfinished.replace(file)
+    sync_to_disk(warehouse.published)
+    for stray in (*warehouse.published.glob("*.wal"), warehouse.link.with_name(warehouse.link.name + ".wal")):
+        stray.unlink(missing_ok=True)
+    link = warehouse.root / ".iodm.duckdb.new"
+    link.unlink(missing_ok=True)
+    link.symlink_to(Path("published") / file.name)
+    link.replace(warehouse.link)
+    sync_to_disk(warehouse.root)
+    return file
+
+
+def _drop_old(warehouse: Warehouse) -> None:
+    """Keep the newest files, and the last one of each of the newest days."""
+    files = _publications(warehouse)
+    last_of_day = {datetime.fromtimestamp(file.stat().st_mtime, UTC).date(): file for file in files}
+    kept = {*files[-KEPT_NEWEST:], *(last_of_day[day] for day in sorted(last_of_day)[-KEPT_DAYS:]), warehouse.served_file()}
+    for file in files:
+        if file not in kept:
+            file.unlink()
+
+
+def _publications(warehouse: Warehouse) -> list[Path]:
+    return sorted(warehouse.published.glob("iodm-*.duckdb"))
+
+
+def _next_number(warehouse: Warehouse) -> int:
+    files = _publications(warehouse)
+    return int(files[-1].stem.removeprefix("iodm-")) + 1 if files else 1
+
+
+def _unfinished(warehouse: Warehouse) -> Path:
+    return warehouse.published / "unfinished.duckdb"
+
+
+@contextlib.contextmanager
+def duckdb_errors() -> Iterator[None]:
+    """Turn what DuckDB says of disk and memory into a `StorageError`."""
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        raise StorageError(f"out of memory: {str(error).splitlines()[0]}", advice="Give more with IODM_MEMORY_LIMIT") from error
+    except (duckdb.IOException) as error:
+        raise StorageError(f"the database failed: {str(error).splitlines()[0]}", advice="Check the disk (`df -h`, permissions), then run it again: nothing is lost") from error

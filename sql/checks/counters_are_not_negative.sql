@@ -1,0 +1,13 @@
+-- No counter is below 0: broken ones are set aside before they come here.
+-- severity: error
+select
+    operation_id,
+    total,
+    wait,
+    processing,
+    success,
+    fail,
+    stop,
+    timeout
+from core.operation_results
+where least(total, wait, processing, success, fail, stop, timeout, fail_as_received) < 0

@@ -1,0 +1,11 @@
+-- Where to find the newest content of each task that a batch of syncs changed: the last observation that differs.
+-- grain: one task with new content
+select
+    operation_id,
+    max(position) as position,
+    max(sync_id) as sync_id,
+    max_by(observed_at, sync_id) as observed_at,
+    min(first_observed_at) as first_observed_at
+from observations
+where has_new_content
+group by operation_id

@@ -1,0 +1,42 @@
+-- The quarantine after a batch of syncs: a record stays until a good one with its id arrives.
+-- grain: one broken record, by operationId or, without one, by content
+with cleared as (
+    select
+        operation_id,
+        max(position) as position
+    from records
+    where sync_id between getvariable('first_sync') and getvariable('last_sync')
+    group by operation_id
+),
+
+broken as (
+    select
+        broken_records.operation_id,
+        broken_records.sync_id as first_sync_id,
+        broken_records.sync_id as last_sync_id,
+        broken_records.position,
+        broken_records.reason,
+        broken_records.record
+    from broken_records
+    left join cleared on broken_records.operation_id = cleared.operation_id
+    where broken_records.position > coalesce(cleared.position, -1)
+    union all
+    select
+        operation_id,
+        first_sync_id,
+        last_sync_id,
+        -1 as position,
+        reason,
+        record
+    from quarantine_before
+    anti join cleared using (operation_id)
+)
+
+select
+    operation_id,
+    min(first_sync_id) as first_sync_id,
+    max(last_sync_id) as last_sync_id,
+    max_by(reason, position) as reason,
+    max_by(record, position) as record
+from broken
+group by operation_id

@@ -1,0 +1,35 @@
+-- Every task with its policy and its counters, everything joined: what all reports are made from.
+-- grain: one upgrade task
+-- Counters are null where the platform sent no statistics: such a task is in no rate.
+select
+    operations.operation_id, -- the task's id
+    operations.operation_type, -- firmware_upgrade or software_upgrade
+    operations.status, -- wait, processing, success, failed, stop
+    operations.created_at, -- when the task was created, UTC
+    cast(operations.created_at as date) as created_date, -- its day, UTC
+    operations.created_month, -- its month
+    operations.started_at, -- when it was started
+    operations.stopped_at, -- when it ended
+    operations.removed_at, -- when it was found to be gone from the platform
+    operations.manufacturer_name, -- manufacturer of the targets
+    operations.model, -- model of the targets
+    operations.device_type, -- device type of the targets
+    operations.file_version, -- version that the task installs
+    operations.named_device_count, -- devices that the task names
+    operations.device_group_count, -- device groups that the task names
+    policies.execute_type, -- now, device_online or custom
+    policies.retry_enabled, -- whether failed devices are tried again
+    policies.retry_times, -- how often
+    results.total, -- devices that the task operates on
+    results.wait, -- devices waiting
+    results.processing, -- devices being upgraded
+    results.success, -- devices upgraded
+    results.fail, -- devices that failed, timeouts apart
+    results.stop, -- devices stopped
+    results.timeout, -- devices that timed out
+    finished(results.success, results.fail, results.timeout) as finished, -- success + fail + timeout
+    success_rate(results.success, results.fail, results.timeout) as success_rate -- success / finished of this task
+from core.operations as operations
+left join core.operation_policies as policies on operations.operation_id = policies.operation_id
+left join core.operation_results as results on operations.operation_id = results.operation_id
+order by operations.created_at, operations.operation_id

@@ -1,0 +1,53 @@
+-- What this file is: one row that says where its numbers come from and how far to trust them.
+-- grain: the file
+with last_sync as (
+    select *
+    from core.syncs
+    order by sync_id desc
+    limit 1
+),
+
+last_proven as (
+    select
+        sync_id,
+        finished_at
+    from core.syncs
+    where grade = 'proven'
+    order by sync_id desc
+    limit 1
+),
+
+tasks as (
+    select
+        count(*) as operations,
+        count(removed_at) as operations_removed
+    from core.operations
+),
+
+outside as (
+    select count(*) as operations_outside_rates
+    from core.quarantine
+    anti join core.operations using (operation_id)
+    where
+        operation_id <> sha256(record)
+        or last_sync_id >= (select max(syncs.sync_id) from core.syncs where syncs.mode = 'full')
+)
+
+select
+    cast(getvariable('publication') as bigint) as publication, -- number of this file
+    cast(getvariable('published_at') as timestamp) as published_at, -- when it was made, UTC
+    last_sync.sync_id, -- last sync applied
+    last_sync.mode, -- its mode: full or incremental
+    last_sync.grade, -- its grade: proven, counted or unproven
+    last_sync.finished_at as observed_at, -- platform's clock at its last response
+    last_sync.total_after, -- tasks that the platform said there were
+    last_proven.sync_id as last_proven_sync_id, -- newest sync with grade proven
+    last_proven.finished_at as last_proven_at, -- platform's clock at its last response
+    tasks.operations, -- tasks in core.operations
+    tasks.operations_removed, -- among them those that are gone from the platform
+    outside.operations_outside_rates, -- tasks only known by a broken record: in no rate
+    cast(getvariable('target_success_rate') as double) as target_success_rate -- what verdicts compare with
+from tasks
+cross join outside
+left join last_sync on true
+left join last_proven on true
