@@ -15,13 +15,19 @@ from simulator.dials import Dials
 from simulator.draws import Floats, Integers, Numbers, Purpose, mix, uniforms
 from simulator.rhythm import DAY_SECONDS, average_days, instants_after
 
+_INSTANTS = ("created", "started", "ended", "retried", "ended_again", "removed")
+_COUNTS = ("total", "attempted", "success")
+_CHOICES = ("product", "kind", "version", "policy", "retries")
+_FLAGS = ("names_devices", "is_stopped")
 ROW = np.dtype(
     [
-        ("number", "u8"), ("created", "f8"), ("started", "f8"), ("ended", "f8"), ("retried", "f8"),
-        ("ended_again", "f8"), ("removed", "f8"), ("total", "i4"), ("attempted", "i4"), ("success", "i4"),
-        ("product", "u1"), ("kind", "u1"), ("version", "u1"), ("policy", "u1"), ("names_devices", "?"), ("is_stopped", "?"), ("retries", "u1"),
+        ("number", "u8"),
+        *((name, "f8") for name in _INSTANTS),
+        *((name, "i4") for name in _COUNTS),
+        *((name, "u1") for name in _CHOICES),
+        *((name, "?") for name in _FLAGS),
     ]
-)  # fmt: skip
+)
 Rows = npt.NDArray[np.void]
 POLICIES = ("now", "device_online", "custom")
 MOST_DEVICES = 256
