@@ -77,6 +77,11 @@ class Settings(BaseSettings):
         values = {_camel(name): getattr(self, name) for name in FILTERS}
         return {name: value for name, value in values.items() if value is not None}
 
+    @property
+    def is_local(self) -> bool:
+        """True if the platform is on this machine, as the simulator is."""
+        return self.base_url is not None and _is_loopback(urlsplit(self.base_url).hostname or "")
+
 
 def load_settings(**overrides: object) -> Settings:
     """Read the environment and `.env`; `overrides` win over both.

@@ -25,6 +25,8 @@ import msgspec
 from pipelines.errors import IodmError, SettingsError, StorageError
 from pipelines.settings import Settings
 
+SIMULATOR_APP_ID = "simulator"
+
 
 @dataclass(frozen=True)
 class Warehouse:
@@ -99,7 +101,9 @@ def writer_lock(warehouse: Warehouse) -> Iterator[None]:
 
 
 def source_of(settings: Settings) -> dict[str, str]:
-    """What identifies a source: host and port, application, scope."""
+    """What identifies a source: host and port, application, scope. The simulator is one source at whatever port."""
+    if settings.app_id == SIMULATOR_APP_ID and settings.is_local:
+        return {"platform": "simulator", **settings.filters}
     host = (settings.base_url or "").split("://")[-1]
     return {"platform": host, "app_id": settings.app_id or "", **settings.filters}
 

@@ -1,0 +1,229 @@
+"""The command `iodm`: arguments in, exit codes out. What the commands do is in the modules that they call.
+
+Data goes to stdout, progress and logs to stderr. Every error is one line that ends with the next thing to try; a
+traceback only with `--debug`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import datetime
+from typing import Any
+
+import click
+import msgspec
+
+from pipelines.errors import IodmError
+from pipelines.progress import reporting
+from pipelines.settings import Settings, load_settings
+from pipelines.warehouse import Warehouse, open_warehouse
+
+log = logging.getLogger("iodm")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="iodm-warehouse")
+@click.option("--debug", is_flag=True, help="Show tracebacks and every log line.")
+def cli(*, debug: bool) -> None:
+    """Every OTA upgrade task of an IoT platform, complete and fresh, in one DuckDB file.
+
+    Settings come from IODM_* in the environment or from .env; see the README. New here? Try `iodm demo`.
+    """
+    logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    log.setLevel(logging.DEBUG if debug else logging.INFO)
+    logging.getLogger("urllib3").setLevel(logging.WARNING)
+
+
+def _format_option(function: Any) -> Any:  # noqa: ANN401 - click's own type for commands
+    return click.option("--format", "output_format", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True, help="How to print it.")(function)
+
+
+@cli.command()
+def demo() -> None:
+    """Start a simulated platform, sync it over some simulated days, print the report."""
+    from pipelines.demo import run_demo  # noqa: PLC0415 - the simulator is loaded only where it is used
+
+    with reporting() as reporter:
+        settings = run_demo(load_settings(), reporter, lambda text: click.echo(text, err=True))
+    warehouse = open_warehouse(settings)
+    _show_report(warehouse, "model", None, None, "table")
+    click.echo("\nWhere to go next:")
+    for line in (
+        f"IODM_WAREHOUSE={settings.warehouse} iodm report --by version",
+        f'IODM_WAREHOUSE={settings.warehouse} iodm sql "from marts.success_by_day"',
+        f"IODM_WAREHOUSE={settings.warehouse} iodm status",
+        _open_line(warehouse),
+    ):
+        click.echo(f"  {line}")
+
+
+@cli.command()
+@click.option("--full", is_flag=True, help="Read the whole list (so far every sync does).")
+@click.option("--strict", is_flag=True, help="Exit with 1 on warnings, quarantined records or an unproven grade; publishes all the same.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def sync(*, full: bool, strict: bool, as_json: bool) -> None:  # noqa: ARG001 - every sync is full
+    """Read every upgrade task from the platform, and publish the result."""
+    from pipelines.run import sync as run_sync  # noqa: PLC0415 - keeps `iodm report` quick
+
+    settings = load_settings()
+    with reporting() as reporter:
+        extraction, publication = run_sync(settings, reporter, announce=lambda text: click.echo(text, err=True))
+    manifest = extraction.manifest
+    warnings = [check for check in publication.checks if not check.passed]
+    summary = {**msgspec.to_builtins(manifest), "waited_seconds": round(extraction.waited_seconds, 1)}
+    summary |= {"publication": publication.number, "file": str(publication.file), "rows": publication.rows, "changed_months": publication.changed_months}
+    summary |= {"warnings": {check.name: check.offending_rows for check in warnings}}
+    warehouse = open_warehouse(settings)
+    if as_json:
+        click.echo(json.dumps(summary, indent=2))
+    else:
+        click.echo(f"Sync {manifest.sync_id}: {manifest.grade} ({manifest.grade_evidence}); {manifest.api_calls:,} calls, {manifest.records:,} records.")
+        click.echo(f"Published {publication.rows['operations']:,} tasks with {publication.rows['operation_targets']:,} targets as number {publication.number}.")
+        click.echo(f"Open it read-only: {_open_line(warehouse)}")
+    _say_warnings(manifest.grade, manifest.quarantined, {check.name: check.offending_rows for check in warnings})
+    if strict and (warnings or manifest.quarantined or manifest.grade == "unproven"):
+        sys.exit(1)
+
+
+@cli.command()
+@click.option("--by", type=click.Choice(["day", "type", "manufacturer", "model", "version"]), default="model", show_default=True, help="What to group by.")
+@click.option("--since", type=click.DateTime(), help="Only tasks created from then on (UTC).")
+@click.option("--until", type=click.DateTime(), help="Only tasks created before then (UTC).")
+@_format_option
+def report(*, by: str, since: datetime | None, until: datetime | None, output_format: str) -> None:
+    """Success rates, with intervals and verdicts."""
+    _show_report(_existing_warehouse(), by, since, until, output_format)
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def status(*, as_json: bool) -> None:
+    """Can I trust today's numbers?"""
+    from pipelines.report import status as read_status  # noqa: PLC0415
+
+    values = read_status(_existing_warehouse())
+    if as_json:
+        click.echo(json.dumps(values, indent=2, default=str))
+        return
+    snapshot = values["snapshot"]
+    proven = f"sync {snapshot['last_proven_sync_id']} at {snapshot['last_proven_at']} UTC" if snapshot["last_proven_sync_id"] else "never"
+    checks = ", ".join(f"{check['check_name']} ({check['severity']}, {check['offending_rows']:,} rows)" for check in values["checks_failed"])
+    lines = {
+        "file": values["file"],
+        "published": f"{snapshot['published_at']:%Y-%m-%d %H:%M:%S} UTC, number {snapshot['publication']}",
+        "observed": f"{snapshot['observed_at']} UTC, {_duration(values['age_seconds'])} ago, by sync {snapshot['sync_id']} ({snapshot['mode']})",
+        "grade": f"{snapshot['grade']}: {snapshot['operations'] - snapshot['operations_removed'] + snapshot['operations_outside_rates']:,} tasks here, {_count(snapshot['total_after'])} there",
+        "last proven": proven,
+        "outside the rates": f"{snapshot['operations_outside_rates']:,} tasks known only by a broken record",
+        "rows": ", ".join(f"{name} {count:,}" for name, count in values["rows"].items()),
+        "checks": f"{values['checks_passed']} passed" + (f"; failed: {checks}" if checks else ""),
+    }
+    for name, text in lines.items():
+        click.echo(f"{name:<18} {text}")
+
+
+@cli.command()
+@click.argument("query")
+@_format_option
+def sql(*, query: str, output_format: str) -> None:
+    """Run one QUERY on the published file, read-only."""
+    from pipelines.output import show  # noqa: PLC0415
+    from pipelines.report import query as run_query  # noqa: PLC0415
+
+    show(run_query(_existing_warehouse(), query), output_format)
+
+
+@cli.command()
+@click.option("--strict", is_flag=True, help="Exit with 1 on warnings too.")
+@_format_option
+def check(*, strict: bool, output_format: str) -> None:
+    """Run the data checks of sql/checks on the published file."""
+    from pipelines.output import show  # noqa: PLC0415
+    from pipelines.report import Result  # noqa: PLC0415
+    from pipelines.report import check as run_checks  # noqa: PLC0415
+
+    results = run_checks(_existing_warehouse())
+    rows = [("ok" if each.passed else each.severity, each.name, each.offending_rows, str(each.sample[0]) if each.sample else None) for each in results]
+    show(Result(["result", "check", "offending_rows", "example"], rows), output_format)
+    if any(not each.passed and (strict or each.severity == "error") for each in results):
+        sys.exit(1)
+
+
+@cli.command()
+def rebuild() -> None:
+    """Make lake and published file again from the raw store, without a call to the platform."""
+    from pipelines.run import refresh  # noqa: PLC0415
+
+    settings = load_settings()
+    warehouse = _existing_warehouse(settings)
+    with reporting() as reporter:
+        publication = refresh(settings, reporter, from_scratch=True)
+    click.echo(f"Rebuilt {publication.rows['operations']:,} tasks from {publication.syncs_applied:,} syncs, published as number {publication.number}.")
+    click.echo(f"Open it read-only: {_open_line(warehouse)}")
+
+
+def _show_report(warehouse: Warehouse, by: str, since: datetime | None, until: datetime | None, output_format: str) -> None:
+    from pipelines.output import show  # noqa: PLC0415
+    from pipelines.report import status as read_status  # noqa: PLC0415
+    from pipelines.report import success_rates  # noqa: PLC0415
+
+    rates = success_rates(warehouse, by, since, until, every_column=output_format != "table")
+    if output_format == "table":
+        snapshot = read_status(warehouse)["snapshot"]
+        click.echo(f"Success rates by {by} of {snapshot['operations']:,} upgrade tasks, observed {snapshot['observed_at']} UTC, {snapshot['grade']}, target {snapshot['target_success_rate']:.0%}")
+    show(rates, output_format)
+    if output_format == "table" and snapshot["operations_outside_rates"]:
+        click.echo(f"{snapshot['operations_outside_rates']:,} tasks are outside the rates: their records are broken (`iodm sql \"from core.quarantine\"`).")
+
+
+def _existing_warehouse(settings: Settings | None = None) -> Warehouse:
+    return Warehouse((settings or load_settings()).warehouse.absolute())
+
+
+def _open_line(warehouse: Warehouse) -> str:
+    return f"duckdb -readonly {warehouse.link}"
+
+
+def _say_warnings(grade: str, quarantined: int, warnings: dict[str, int]) -> None:
+    if grade == "unproven":
+        click.echo("UNPROVEN: the tasks met are not as many as the platform says there are. The next sync tries again.", err=True)
+    if quarantined:
+        click.echo(f"{quarantined:,} records are not tasks and were set aside: `iodm sql \"from core.quarantine\"`.", err=True)
+    for name, rows in warnings.items():
+        click.echo(f"Warning: check {name} found {rows:,} rows.", err=True)
+
+
+def _duration(seconds: int) -> str:
+    for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} seconds"
+
+
+def _count(value: int | None) -> str:
+    return "an unknown number" if value is None else f"{value:,}"
+
+
+def main() -> None:
+    """Run the command line and exit with the code of what happened."""
+    from simulator.cli import simulate  # noqa: PLC0415
+
+    cli.add_command(simulate)
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    is_debugging = len(arguments) < len(sys.argv) - 1
+    try:
+        code = cli.main(["--debug", *arguments] if is_debugging else arguments, prog_name="iodm", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted; what was published is still served.", err=True)
+        sys.exit(130)
+    except IodmError as error:
+        if is_debugging:
+            raise
+        click.echo(f"Error: {error}.", err=True)
+        sys.exit(error.exit_code)
+    sys.exit(code if isinstance(code, int) else 0)

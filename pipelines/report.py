@@ -1,0 +1,122 @@
+"""Answers from the published file, read-only: success rates, the state of the data, any query. No file, no answer."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import duckdb
+
+from pipelines.checks import CheckResult, run_checks
+from pipelines.errors import SettingsError, StorageError
+from pipelines.sql_text import scalar
+from pipelines.tables import TABLES
+from pipelines.warehouse import Warehouse
+
+BY = ("day", "type", "manufacturer", "model", "version")
+SHOWN_MEASURES = ("operations", "operations_finished", "total", "finished", "success_rate", "clustered_lower", "clustered_upper", "rate_of_total", "verdict")
+
+
+@dataclass(frozen=True)
+class Result:
+    """Column names and rows."""
+
+    columns: list[str]
+    rows: list[tuple[Any, ...]]
+
+
+@contextlib.contextmanager
+def open_published(warehouse: Warehouse) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The served file, read-only.
+
+    Raises:
+        StorageError: nothing is published yet, or the file can't be opened.
+    """
+    file = warehouse.served_file()
+    if file is None:
+        raise StorageError(f"nothing is published in {warehouse.root}", advice="Run `iodm sync` (or `iodm demo`) first, or set IODM_WAREHOUSE to where the data is")
+    try:
+        connection = duckdb.connect(str(file), read_only=True)
+    except duckdb.Error as error:
+        raise StorageError(f"{file} can't be opened: {str(error).splitlines()[0]}", advice="Run `iodm rebuild`: it makes a new one from the raw store") from error
+    with connection:
+        yield connection
+
+
+def success_rates(warehouse: Warehouse, by: str, since: datetime | None, until: datetime | None, *, every_column: bool = False) -> Result:
+    """Success rates of the tasks created in [since, until), UTC, in the order of the dimension.
+
+    Raises:
+        StorageError: nothing is published.
+    """
+    with open_published(warehouse) as connection:
+        cursor = connection.execute(f"select * from marts.success_by_{by}_between($since, $until) order by all", {"since": since, "until": until})
+        result = _result(cursor)
+    if every_column:
+        return result
+    measures = {name for name in result.columns if name in _measure_names()}
+    kept = [index for index, name in enumerate(result.columns) if name not in measures or name in SHOWN_MEASURES]
+    return Result([result.columns[index] for index in kept], [tuple(row[index] for index in kept) for row in result.rows])
+
+
+def query(warehouse: Warehouse, sql: str) -> Result:
+    """Run one query on the published file.
+
+    Raises:
+        SettingsError: the query is wrong.
+        StorageError: nothing is published.
+    """
+    with open_published(warehouse) as connection:
+        connection.execute("set autoinstall_known_extensions = false")
+        connection.execute("set enable_external_access = false")
+        try:
+            return _result(connection.execute(sql))
+        except duckdb.Error as error:
+            raise SettingsError(f"the query failed: {error}", advice="`iodm sql \"show all tables\"` lists what there is") from None
+
+
+def check(warehouse: Warehouse) -> list[CheckResult]:
+    """Run the checks on the published file.
+
+    Raises:
+        StorageError: nothing is published.
+    """
+    with open_published(warehouse) as connection:
+        return run_checks(connection)
+
+
+def status(warehouse: Warehouse) -> dict[str, Any]:
+    """Whether today's numbers can be trusted: snapshot, age, grade, rows by table, tasks outside the rates, checks.
+
+    Raises:
+        StorageError: nothing is published.
+    """
+    with open_published(warehouse) as connection:
+        snapshot = _result(connection.execute("select * from marts.snapshot"))
+        values = dict(zip(snapshot.columns, snapshot.rows[0], strict=True))
+        rows = {table.name: scalar(connection, f"select count(*) from core.{table.name}") for table in TABLES}
+        checks = _result(connection.execute("select check_name, severity, offending_rows from marts.data_quality where offending_rows > 0 order by all"))
+        passed = scalar(connection, "select count(*) from marts.data_quality where offending_rows = 0")
+    age = datetime.now(UTC).replace(tzinfo=None) - values["observed_at"]
+    return {
+        "warehouse": str(warehouse.root),
+        "file": str(warehouse.served_file()),
+        "snapshot": values,
+        "age_seconds": max(0, round(age.total_seconds())),
+        "rows": rows,
+        "checks_passed": passed,
+        "checks_failed": [dict(zip(checks.columns, row, strict=True)) for row in checks.rows],
+    }
+
+
+def _measure_names() -> set[str]:
+    from pipelines.models import column_comments, load  # noqa: PLC0415
+
+    return set(column_comments(load("macros")["success_measures"]))
+
+
+def _result(cursor: duckdb.DuckDBPyConnection) -> Result:
+    return Result([column[0] for column in cursor.description or ()], cursor.fetchall())

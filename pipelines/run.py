@@ -1,0 +1,69 @@
+"""A run of the pipeline: who holds the lock, and in what order the stages go. What the command line and Dagster call."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pipelines.extract.raw import SyncManifest
+from pipelines.extract.sync import run_full_sync
+from pipelines.platform.client import Client
+from pipelines.platform.quota import Quota
+from pipelines.progress import Reporter
+from pipelines.publish import Publication, publish
+from pipelines.settings import Settings, require_platform
+from pipelines.warehouse import Warehouse, open_warehouse, writer_lock
+
+log = logging.getLogger("iodm")
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """A committed sync, with the seconds that its calls waited for the quota."""
+
+    manifest: SyncManifest
+    waited_seconds: float
+
+
+def extract(settings: Settings, reporter: Reporter, *, announce: Callable[[str], None] = log.info) -> Extraction:
+    """Read the platform's tasks into the raw store, under the warehouse's lock.
+
+    Raises:
+        IodmError: see `errors`; nothing was committed.
+    """
+    require_platform(settings)
+    warehouse = open_warehouse(settings)
+    with writer_lock(warehouse):
+        return _extract(settings, warehouse, reporter, announce)
+
+
+def refresh(settings: Settings, reporter: Reporter, *, from_scratch: bool = False) -> Publication:
+    """Serve what the raw store holds, under the warehouse's lock; with `from_scratch`, made again from all of it.
+
+    Raises:
+        IodmError: see `errors`; what was served is still served.
+    """
+    warehouse = open_warehouse(settings)
+    with writer_lock(warehouse):
+        return publish(settings, warehouse, reporter, from_scratch=from_scratch)
+
+
+def sync(settings: Settings, reporter: Reporter, *, announce: Callable[[str], None] = log.info) -> tuple[Extraction, Publication]:
+    """Both, under one lock.
+
+    Raises:
+        IodmError: see `errors`.
+    """
+    require_platform(settings)
+    warehouse = open_warehouse(settings)
+    with writer_lock(warehouse):
+        extraction = _extract(settings, warehouse, reporter, announce)
+        return extraction, publish(settings, warehouse, reporter)
+
+
+def _extract(settings: Settings, warehouse: Warehouse, reporter: Reporter, announce: Callable[[str], None]) -> Extraction:
+    quota = Quota(settings.calls_per_minute, warehouse.quota_file)
+    client = Client(settings, quota)
+    manifest = run_full_sync(settings, warehouse, client, reporter, announce=announce)
+    return Extraction(manifest, quota.waited_seconds)
