@@ -32,7 +32,7 @@ def make_app(platform: Platform) -> Starlette:
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         request = await _received(scope, receive)
-        if (request.method, request.path) == ("GET", control.PREFIX + "operations"):
+        if (request.method, request.path) == control.OPERATIONS:
             await _stream_lines(platform.operations(), send)
             return
         response = platform.handle(request)
@@ -74,7 +74,7 @@ def _raw(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
 
 
 async def _stream_lines(lines: Iterator[bytes], send: Send) -> None:
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/jsonl")]})
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", control.JSONL.encode())]})
     chunk: list[bytes] = []
     for line in lines:
         chunk.append(line + b"\n")

@@ -27,8 +27,11 @@ class SimulatedTime:
 
 def start_instant(text: str) -> float:
     """The instant that a dial names; the real time if it names none. Raises ValueError."""
-    if not text:
-        return time.time()
+    return instant_of(text) if text else time.time()
+
+
+def instant_of(text: str) -> float:
+    """An ISO 8601 instant; without a zone it is UTC. Raises ValueError."""
     instant = datetime.fromisoformat(text)
     return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp()
 

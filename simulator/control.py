@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from simulator.platform import Platform
 
 PREFIX = "/simulator/"
+OPERATIONS = ("GET", PREFIX + "operations")  # JSON lines; a server streams them
+JSONL = "application/jsonl"
 _read = msgspec.json.decode
 
 
@@ -34,6 +36,8 @@ class _Ids(msgspec.Struct, forbid_unknown_fields=True):
 
 def answer(platform: Platform, request: Request) -> Response:
     """Answer one control call; what is wrong with it comes back as text."""
+    if (request.method, request.path) == OPERATIONS:
+        return Response(200, {"content-type": JSONL}, b"".join(record + b"\n" for record in platform.operations()))
     call = _CALLS.get((request.method, request.path.removeprefix(PREFIX)))
     if call is None:
         return json_response({"error": f"no such call: {request.method} {request.path}"}, 404)
@@ -41,11 +45,6 @@ def answer(platform: Platform, request: Request) -> Response:
         return json_response(call(platform, request.body))
     except msgspec.DecodeError as error:
         return json_response({"error": str(error)}, 400)
-
-
-def _operations(platform: Platform, _: bytes) -> object:
-    """In process only: a server streams lines instead."""
-    return [msgspec.Raw(record) for record in platform.operations()]
 
 
 def _advance(platform: Platform, body: bytes) -> object:
@@ -71,7 +70,6 @@ def _kill_token(platform: Platform, _: bytes) -> object:
 _CALLS: dict[tuple[str, str], Callable[[Platform, bytes], object]] = {
     ("GET", "statistics"): lambda platform, _: platform.statistics(),
     ("GET", "true-rates"): lambda platform, _: platform.true_rates(),
-    ("GET", "operations"): _operations,
     ("POST", "advance"): _advance,
     ("PUT", "faults"): _faults,
     ("POST", "drift"): _drift,

@@ -22,6 +22,9 @@ class Dials:
     tasks: Annotated[
         int, About(_FLEET, "Tasks that exist at the start; they reach back tasks / tasks-per-day days.")
     ] = 20_000
+    since: Annotated[
+        str, About(_FLEET, "Instead of --tasks: the instant since which tasks exist, however often it restarts.")
+    ] = ""
     tasks_per_day: Annotated[
         float, About(_FLEET, "Tasks created on an average day (0: none; those that exist came at 2,000 a day).")
     ] = 2000.0

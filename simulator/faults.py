@@ -62,7 +62,8 @@ class Match(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One line of the plan.
 
-    `seconds` is for stall; `status` and `html` for http_error; `status`, `error_code`, `error_desc` for error_code;
+    `seconds` is for stall; `status` (500) and `html` for http_error; `status` (200), `error_code`, `error_desc` for
+    error_code;
     `by` for wrong_total, wrong_page_no, wrong_page_size and content_length: what is added to the true number.
     """
 
@@ -70,7 +71,7 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     match: Match = Match()
     times: int | None = None
     seconds: float = 30.0
-    status: int = 500
+    status: int | None = None
     html: bool = False
     error_code: str = "100022"
     error_desc: str = "The input is invalid."

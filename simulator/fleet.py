@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator import timeline
+from simulator.clock import instant_of
 from simulator.dials import Dials
 from simulator.draws import Cipher, Integers, Numbers
 from simulator.timeline import NEVER, ROW, Rows, Status
@@ -49,9 +50,13 @@ class Fleet:
         return self._status[: self.size]
 
     def _populate(self, now: float) -> None:
-        """As many tasks as exist at the start, going back in time over those that have vanished since."""
+        """All since a fixed instant, or as many as exist at the start, going back over those that have vanished."""
         blocks: list[Rows] = []
         missing = self.dials.tasks
+        if self.dials.since:
+            self._first_number = timeline.numbers_until(self.dials, instant_of(self.dials.since))
+            self._create(range(self._first_number, self._next_number), now)
+            missing = 0
         while missing > 0:
             numbers = np.arange(self._first_number - min(missing, _CHUNK), self._first_number, dtype=np.uint64)
             block = timeline.draw(self.dials, numbers, timeline.created_at(self.dials, numbers))
@@ -103,12 +108,17 @@ class Fleet:
         self._due = self._when_due()
 
     def _create_due(self, now: float) -> None:
-        until = timeline.numbers_until(self.dials, now)
-        for start in range(self._next_number, until, _CHUNK):
-            numbers = np.arange(start, min(start + _CHUNK, until), dtype=np.uint64)
-            self._positions.update(zip(numbers.tolist(), range(self.size, self.size + len(numbers)), strict=True))
-            self._append(timeline.draw(self.dials, numbers, timeline.created_at(self.dials, numbers)), now)
-        self._next_number = max(until, self._next_number)
+        until = max(timeline.numbers_until(self.dials, now), self._next_number)
+        numbers, size = range(self._next_number, until), self.size
+        self._create(numbers, now)
+        self._positions.update(zip(numbers, range(size, self.size), strict=True))
+        self._next_number = until
+
+    def _create(self, numbers: range, now: float) -> None:
+        """Append tasks that are created in the natural course of things."""
+        for start in range(numbers.start, numbers.stop, _CHUNK):
+            block = np.arange(start, min(start + _CHUNK, numbers.stop), dtype=np.uint64)
+            self._append(timeline.draw(self.dials, block, timeline.created_at(self.dials, block)), now)
 
     def create(self, count: int, now: float) -> Integers:
         """Create tasks now; returns their positions."""
@@ -160,10 +170,8 @@ class Fleet:
 
     def operation_ids(self, positions: Integers) -> list[str]:
         """The ids of tasks."""
-        return self._cipher.texts(self._numbers(positions))
-
-    def _numbers(self, positions: Integers) -> Numbers:
-        return self._rows["number"][positions]
+        numbers: Numbers = self._rows["number"][positions]
+        return self._cipher.texts(numbers)
 
     def find(self, operation_id: str) -> int | None:
         """The position of a task that was ever here, or None."""

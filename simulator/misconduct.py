@@ -29,12 +29,11 @@ def answer_instead(fault: Fault) -> Response | None:
         case "html_403":
             return html_response(403, "Forbidden")
         case "http_error" if fault.html:
-            return html_response(fault.status, "Error")
+            return html_response(fault.status or 500, "Error")
         case "http_error":
-            raise PlatformError("50252", status=fault.status)
+            raise PlatformError("50252", status=fault.status or 500)
         case "error_code":
-            status = 200 if fault.status == Fault("error_code").status else fault.status
-            raise PlatformError(fault.error_code, status=status, error_desc=fault.error_desc)
+            raise PlatformError(fault.error_code, status=fault.status or 200, error_desc=fault.error_desc)
         case "throttled":
             raise PlatformError("1010009")
         case "dead_token":

@@ -89,22 +89,24 @@ class Records:
 
 
 def _counters(dials: Dials, rows: Rows, moment: Moment) -> list[list[int]]:
-    """The six counters of each task, in the order of `_COUNTERS`. They grow evenly over a run, whatever their size."""
-    growth, split = uniforms(dials.seed, rows["number"], (Purpose.GROWTH, Purpose.TIMEOUTS))
-    after = timeline.success_after(dials, rows, moment.run)
+    """The six counters of each task, in the order of `_COUNTERS`.
+
+    Devices finish evenly over a run, the last ones at its end. Successes and failures mix evenly too, whatever the size
+    of the task: a task in its first third has the success rate of the whole, on average.
+    """
+    for_success, for_timeouts = uniforms(dials.seed, rows["number"], (Purpose.GROWTH, Purpose.TIMEOUTS))
     before = np.where(moment.run == 0, 0, timeline.success_after(dials, rows, np.maximum(moment.run - 1, 0)))
-    lost = rows["attempted"] - after
-    timeouts = np.floor(lost * catalogue.TIMEOUT_SHARE + split).astype(np.int64)
-    success, fail, timeout = (
-        np.floor(count * moment.progress + growth).astype(np.int64)
-        for count in (after - before, lost - timeouts, timeouts)
-    )
-    success += before
+    gain = timeline.success_after(dials, rows, moment.run) - before
+    tried = rows["attempted"] - before
+    finished = np.floor(tried * moment.progress).astype(np.int64)
+    success = before + np.floor(finished * gain / np.maximum(tried, 1) + for_success).astype(np.int64)
+    lost = before + finished - success
+    timeout = np.floor(lost * catalogue.TIMEOUT_SHARE + for_timeouts).astype(np.int64)
     stop = np.where(moment.status == Status.STOP, rows["total"] - rows["attempted"], 0)
-    left = rows["total"] - success - fail - timeout - stop
+    left = rows["total"] - success - lost - stop
     processing = np.where(moment.status == Status.PROCESSING, np.minimum(left, np.maximum(1, rows["total"] // 4)), 0)
-    wait = left - processing
-    counters: list[list[int]] = np.stack([wait, processing, success, fail, stop, timeout], axis=1).tolist()
+    columns = [left - processing, processing, success, lost - timeout, stop, timeout]
+    counters: list[list[int]] = np.stack(columns, axis=1).tolist()
     return counters
 
 

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import msgspec
@@ -10,7 +9,16 @@ import msgspec
 from simulator.dials import Dials
 from simulator.world import Intervention
 
-_SAME = ("seed", "tasks", "tasks_per_day", "median_life_hours", "devices", "retries_per_day", "removals_per_day")
+_SAME = (
+    "seed",
+    "tasks",
+    "since",
+    "tasks_per_day",
+    "median_life_hours",
+    "devices",
+    "retries_per_day",
+    "removals_per_day",
+)
 
 
 class State(msgspec.Struct, frozen=True):
@@ -19,7 +27,7 @@ class State(msgspec.Struct, frozen=True):
     started: float
     simulated: float
     real: float
-    dials: dict[str, float]
+    dials: dict[str, float | str]
     journal: list[Intervention]
 
     @classmethod
@@ -48,6 +56,5 @@ def load(path: Path, dials: Dials) -> State | None:
     return state
 
 
-def _fingerprint(dials: Dials) -> dict[str, float]:
-    values = asdict(dials)
-    return {name: float(values[name]) for name in _SAME}
+def _fingerprint(dials: Dials) -> dict[str, float | str]:
+    return {name: getattr(dials, name) for name in _SAME}

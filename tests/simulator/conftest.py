@@ -95,6 +95,12 @@ def make() -> Callable[..., Client]:
     return make_client
 
 
+@pytest.fixture(scope="session")
+def make_once() -> Callable[..., Client]:
+    """The same for fixtures that live longer than a test."""
+    return make_client
+
+
 @pytest.fixture
 def error() -> Callable[[requests.Response], tuple[int, str]]:
     """Status and error_code of an error response."""

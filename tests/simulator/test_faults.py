@@ -22,7 +22,7 @@ def plan(either):
 
 def test_reset_closes_the_connection_without_a_response(plan):
     client = plan(Fault("reset", LIST, times=1))
-    with pytest.raises(requests.ConnectionError, match="Remote end closed|reset by peer"):
+    with pytest.raises(requests.ConnectionError, match=r"Remote end closed|reset by peer"):
         client.get()
     assert client.get().status_code == 200
 
@@ -38,7 +38,9 @@ def test_a_short_stall_is_only_slow(plan):
     assert plan(Fault("stall", LIST, times=1, seconds=0.05)).get().status_code == 200
 
 
-@pytest.mark.parametrize("fault", [Fault("truncated_body", LIST, times=1), Fault("content_length", LIST, times=1, by=9)])
+@pytest.mark.parametrize(
+    "fault", [Fault("truncated_body", LIST, times=1), Fault("content_length", LIST, times=1, by=9)]
+)
 def test_a_body_shorter_than_its_content_length_is_noticed(plan, fault):
     client = plan(fault)
     with pytest.raises(requests.exceptions.ChunkedEncodingError, match="IncompleteRead"):
@@ -69,7 +71,9 @@ def test_a_forbidden_page_has_no_json(plan):
 
 @pytest.mark.parametrize("status", [500, 502, 503])
 def test_a_server_error_comes_as_json_or_as_a_page(plan, error, status):
-    client = plan(Fault("http_error", LIST, status=status, times=1), Fault("http_error", LIST, status=status, html=True))
+    client = plan(
+        Fault("http_error", LIST, status=status, times=1), Fault("http_error", LIST, status=status, html=True)
+    )
     assert error(client.get()) == (status, "50252")
     response = client.get()
     assert (response.status_code, response.headers["content-type"]) == (status, "text/html")

@@ -123,7 +123,12 @@ def test_an_empty_result_has_the_shape_of_the_dial(make, dial, expected):
 
 @pytest.mark.parametrize(
     ("dial", "expected"),
-    [("totalCount", {"totalCount": 40}), ("totalSize", {"totalSize": 40}), ("string", {"totalCount": "40"}), ("missing", {})],
+    [
+        ("totalCount", {"totalCount": 40}),
+        ("totalSize", {"totalSize": 40}),
+        ("string", {"totalCount": "40"}),
+        ("missing", {}),
+    ],
 )
 def test_the_total_has_the_name_of_the_dial(make, dial, expected):
     page = make(total_name=dial).page()
