@@ -114,8 +114,8 @@ def simulate(
 
     Ctrl-C ends it. Without a terminal it prints one JSON line on standard output once it is ready.
     """
-    dials = Dials(**values)
     try:
+        dials = Dials(**values)
         plan = faults.parse_plan(faults_file.read_bytes()) if faults_file else []
         saved = state.load(state_file, dials) if state_file else None
         platform = Platform(dials, plan, state=saved)

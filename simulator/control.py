@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
@@ -23,11 +23,11 @@ _read = msgspec.json.decode
 
 
 class _Seconds(msgspec.Struct, forbid_unknown_fields=True):
-    seconds: float
+    seconds: Annotated[float, msgspec.Meta(ge=0)]
 
 
 class _Count(msgspec.Struct, forbid_unknown_fields=True):
-    count: int
+    count: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 
 
 class _Ids(msgspec.Struct, forbid_unknown_fields=True):

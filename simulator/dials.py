@@ -1,6 +1,6 @@
 """Every setting of the simulator, declared once; the command line and `SimulatorProcess` derive their options."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated, Literal
 
 _FLEET, _CLOCK, _RECORDS, _LIST, _ACCESS = "Fleet", "Simulated time", "Records", "List", "Access"
@@ -16,7 +16,7 @@ class About:
 
 @dataclass(frozen=True, kw_only=True)
 class Dials:
-    """How the platform behaves. Shares are between 0 and 1."""
+    """How the platform behaves. Raises ValueError for a share outside [0, 1] and for a negative number."""
 
     seed: Annotated[int, About(_FLEET, "Seed of everything that is drawn.")] = 1
     tasks: Annotated[
@@ -84,3 +84,13 @@ class Dials:
     throttle: Annotated[int, About(_ACCESS, "Calls in any 60 s; one more is error 1010009 (0: no throttle).")] = 100
     throttle_logins: Annotated[bool, About(_ACCESS, "Log in and refresh count too.")] = True
     latency_ms: Annotated[float, About(_ACCESS, "Delay of every response.")] = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what no platform could be."""
+        for name in ("quirks", "broken"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: give a share between 0 and 1")
+        for dial in fields(self):
+            value = getattr(self, dial.name)
+            if isinstance(value, int | float) and value < 0 and dial.name not in ("seed", "last_page_no"):
+                raise ValueError(f"{dial.name} is {value}: give 0 or more")

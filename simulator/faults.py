@@ -10,7 +10,7 @@ match can be left out. `times` counts how often the fault acts (default: always)
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -42,9 +42,9 @@ class Match(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     kind: Kind | None = None
     query: str = ""
-    first: int = 1
+    first: Annotated[int, msgspec.Meta(ge=1)] = 1
     last: int | None = None
-    every: int = 1
+    every: Annotated[int, msgspec.Meta(ge=1)] = 1
 
     def fits(self, kind: str, request: Request) -> bool:
         """Whether the call is one of those that are numbered."""

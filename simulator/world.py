@@ -4,6 +4,7 @@ Interventions are journalled, so that a fleet can be built again as it was: from
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -23,9 +24,9 @@ _DRIFT_SALT = 41
 class Drift(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Mean numbers of events between two list calls."""
 
-    insertions: float = 0.0
-    removals: float = 0.0
-    changes: float = 0.0
+    insertions: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    removals: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    changes: Annotated[float, msgspec.Meta(ge=0)] = 0.0
 
 
 class Intervention(msgspec.Struct, frozen=True):

@@ -148,6 +148,13 @@ def test_a_broken_plan_is_refused_with_the_place(tmp_path):
     assert "$[0].action" in result.output
 
 
+@pytest.mark.parametrize("option", ["--quirks=2", "--tasks=-1", "--start=soon", "--since=soon", "--order=sideways"])
+def test_a_dial_that_makes_no_sense_is_refused_before_anything_is_served(option):
+    result = CliRunner().invoke(simulate, [option])
+    assert result.exit_code == 2
+    assert option.split("=")[1] in result.output
+
+
 def test_help_shows_every_dial_with_its_default():
     text = CliRunner().invoke(simulate, ["--help"], terminal_width=200).output
     for name in Dials.__dataclass_fields__:
