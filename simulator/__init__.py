@@ -2,24 +2,30 @@
 
 In data-flow order, from a number to bytes on the wire:
 
+    dials        every setting, declared once; the command line and `SimulatorProcess` derive their options
     draws        uniform numbers that depend on seed, task and purpose only; opaque ids and the way back
     rhythm       when tasks are created: quiet nights, quiet weekends
     catalogue    vendors, models, versions and their true success rates
     timeline     the life of a task: created, started, ended, retried, removed
+    clock        simulated time
     fleet        the tasks that exist now; settles as simulated time goes on
+    devices      which devices a task names, both ways
     search       the list's filters and orders
     records      a task as the documented OperationInfo
     oddities     what real records have beyond the documents, and records that are broken
+    world        fleet, records and search at one simulated time; drift and interventions
+    state        where all that stood, in a file
+    messages     one request, one response, the documented errors
     listing      one page and its envelope
     accounts     log in, refresh, the newest token
     traffic      the throttle and the statistics
-    faults       the fault plan
+    faults       the fault plan; `misconduct` is what each action does
     platform     one request in, one response out; no web framework, no socket, no thread
-    control      the /simulator/ calls for tests and demos
+    control      the calls under /simulator/ for tests and demos
     adapter      puts a Platform behind `requests`, in process
-    app, server  puts a Platform behind http or https
-    process      starts all that as a child process
+    app          puts a Platform behind ASGI; `server` on http or https, with `certificates`
+    cli          the command `simulate`
+    process      starts it as a child process; `remote` has a method for each control call
 
-`dials` declares every setting once; the command line and `SimulatorProcess` derive from it.
 Nothing here is imported by the data path.
 """

@@ -6,6 +6,7 @@ lead back to what they name without an index.
 """
 
 from enum import IntEnum, auto
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -99,10 +100,15 @@ def key_of(seed: int, salt: int) -> int:
     return mix_one((mix_one(seed & _MASK) + salt * _GOLDEN) & _MASK)
 
 
+@lru_cache(maxsize=256)
+def _keys(seed: int, purposes: tuple[int, ...]) -> Numbers:
+    """The keys of some purposes, as a column."""
+    return np.array([[key_of(seed, purpose)] for purpose in purposes], dtype=np.uint64)
+
+
 def uniforms(seed: int, numbers: Numbers, purposes: tuple[int, ...]) -> Floats:
     """Uniform numbers in [0, 1): one row per purpose, one column per task number."""
-    keys = np.array([key_of(seed, purpose) for purpose in purposes], dtype=np.uint64)
-    mixed = mix(mix(numbers * _U(_GOLDEN))[None, :] ^ keys[:, None])
+    mixed = mix(mix(numbers * _U(_GOLDEN))[None, :] ^ _keys(seed, purposes))
     return np.asarray((mixed >> _U(11)) * 2.0**-53, dtype=np.float64)
 
 
