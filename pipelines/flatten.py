@@ -40,11 +40,11 @@ BROKEN_SCHEMA = pa.schema([("operation_id", pa.string()), ("sync_id", pa.int64()
 
 @contextlib.contextmanager
 def scratch_database(warehouse: Warehouse, memory_limit: str) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A database for one run, on disk so that memory stays flat, emptied before and after."""
+    """A database for one run, in memory up to the limit, beyond it spilled to a folder that is emptied before and after."""
     shutil.rmtree(warehouse.work, ignore_errors=True)
     warehouse.work.mkdir(parents=True)
     try:
-        with duckdb.connect(str(warehouse.work / "scratch.duckdb")) as connection:
+        with duckdb.connect() as connection:
             connection.execute(f"set memory_limit = '{memory_limit}'")
             connection.execute("set temp_directory = $folder", {"folder": str(warehouse.work / "spill")})
             connection.execute("set preserve_insertion_order = false")
@@ -143,7 +143,7 @@ def _create_records(connection: duckdb.DuckDBPyConnection, files: list[str]) -> 
 
 
 def _has_records(connection: duckdb.DuckDBPyConnection) -> bool:
-    return bool(scalar(connection, "select count(*) from duckdb_tables() where table_name = 'records' and database_name = 'scratch'"))
+    return bool(scalar(connection, "select count(*) from duckdb_tables() where table_name = 'records' and database_name = current_database()"))
 
 
 def _empty_line() -> str:

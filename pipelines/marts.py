@@ -27,7 +27,9 @@ def build_marts(connection: duckdb.DuckDBPyConnection) -> None:
         _run(connection, model, model.sql)
     connection.execute("create schema marts")
     for model in _in_order(load("marts"), r"\bmarts\.{name}\b"):
+        connection.begin()
         _build_mart(connection, model)
+        connection.commit()
 
 
 def _build_mart(connection: duckdb.DuckDBPyConnection, model: Model) -> None:

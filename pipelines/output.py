@@ -39,7 +39,7 @@ def _show_table(result: Result) -> None:
         table.add_column(name.replace("_", " "), justify="right" if is_number else "left", overflow="fold")
     for row in result.rows:
         table.add_row(*(_cell(name, value) for name, value in zip(result.columns, row, strict=True)))
-    console = Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=max(120, 14 * len(result.columns)))
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 10_000)  # a pipe has no width to fold to
     console.print(table)
 
 

@@ -98,8 +98,10 @@ def _build(settings: Settings, warehouse: Warehouse, files: list[LakeFile], numb
         with duckdb.connect(str(file), config={"storage_compatibility_version": STORAGE_VERSION}) as connection:
             connection.execute(f"set memory_limit = '{settings.memory_limit}'")
             connection.execute("set temp_directory = $folder", {"folder": str(warehouse.work / "spill")})
+            connection.execute("set preserve_insertion_order = false")
             connection.execute("create schema core")
             rows = {table.name: _load(connection, warehouse, table, files) for table in TABLES}
+            _comment(connection)
             connection.register("files", pa.Table.from_pylist([msgspec.structs.asdict(entry) for entry in files], schema=LAKE_MANIFEST_SCHEMA))
             connection.execute("create table core._lake_files as select * from files")
             connection.execute("comment on table core._lake_files is 'The Parquet files that this file was made from, each with the sync that last changed it.'")
@@ -123,15 +125,21 @@ def _build(settings: Settings, warehouse: Warehouse, files: list[LakeFile], numb
 def _load(connection: duckdb.DuckDBPyConnection, warehouse: Warehouse, table: Table, files: list[LakeFile]) -> int:
     definitions = ", ".join(f"{column.name} {column.duckdb_type}{'' if column.nullable else ' not null'}" for column in table.columns)
     connection.execute(f"create table core.{table.name} ({definitions})")
-    connection.execute(f"comment on table core.{table.name} is {quoted(table.description)}")
-    for column in table.columns:
-        connection.execute(f"comment on column core.{table.name}.{column.name} is {quoted(column.comment)}")
     paths = [str(entry.path(warehouse.lake)) for entry in files if entry.table_name == table.name]
     if paths:
         columns = ", ".join(column.name for column in table.columns)
         hive = "hive_partitioning = true, hive_types = {'created_month': VARCHAR}" if table.is_monthly else "hive_partitioning = false"
         connection.execute(f"insert into core.{table.name} select {columns} from read_parquet($paths, {hive})", {"paths": paths})
     return int(scalar(connection, f"select count(*) from core.{table.name}"))
+
+
+def _comment(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.begin()
+    for table in TABLES:
+        connection.execute(f"comment on table core.{table.name} is {quoted(table.description)}")
+        for column in table.columns:
+            connection.execute(f"comment on column core.{table.name}.{column.name} is {quoted(column.comment)}")
+    connection.commit()
 
 
 def _serve(warehouse: Warehouse, number: int) -> Path:
