@@ -8,11 +8,16 @@ The map, in data-flow order; nothing here imports dagster:
 - `warehouse`  where the data lies, whose it is, and who may write (the lock)
 - `platform/`  one authenticated, paced, retried request; the API's structures as typed records
 - `extract/`   sweeps over lists, the durable raw store, a whole sync and its grade
-- `flatten`    raw records to core tables, merged with what is already served
+- `records`    raw files to one table of typed records
+- `flatten`    typed records to core tables, merged with what is already served
 - `lake`       core tables to one Parquet file per table and month
-- `models`     the SQL of `sql/`: macros, marts and checks with their headers
-- `publish`    lake and models to a new DuckDB file, checked, then served
+- `models`     the SQL of `sql/`, read with its headers
+- `marts`      macros and marts made in a file that is being built
+- `checks`     data checks run on it
+- `publish`    all of that in order, into a new DuckDB file, then served
+- `run`        a whole run under the lock: what the command line and Dagster call
 - `report`     rates, status and queries read from the published file
+- `output`     rows as a table, CSV or JSON
 - `demo`       a simulated fleet synced over some days
 - `progress`   bars on a terminal, log lines elsewhere
 - `cli`        the command `iodm`

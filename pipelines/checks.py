@@ -54,7 +54,8 @@ def refuse_if_failed(results: list[CheckResult]) -> None:
     for result in results:
         if result.severity == "error" and not result.passed:
             raise CheckFailedError(
-                f"check {result.name} failed for {result.offending_rows:,} rows ({result.description}), for example {result.sample[0]}",
+                f"check {result.name} failed for {result.offending_rows:,} rows ({result.description}), "
+                f"for example {result.sample[0]}",
                 advice=f"Nothing was published. See sql/checks/{result.name}.sql",
                 check=result.name,
                 sample=result.sample,
@@ -76,12 +77,20 @@ def store_results(connection: duckdb.DuckDBPyConnection, results: list[CheckResu
     connection.register("check_results", pa.Table.from_pylist(rows, schema=_SCHEMA))
     connection.execute("create table marts.data_quality as select * from check_results order by severity, check_name")
     connection.unregister("check_results")
-    connection.execute("comment on table marts.data_quality is 'One row per check of sql/checks: what it found when this file was made.'")
+    connection.execute("comment on table marts.data_quality is 'One row per check of sql/checks: what it found.'")
     for name, comment in _COMMENTS.items():
         connection.execute(f"comment on column marts.data_quality.{name} is '{comment}'")
 
 
-_SCHEMA = pa.schema([("check_name", pa.string()), ("severity", pa.string()), ("description", pa.string()), ("offending_rows", pa.int64()), ("example", pa.string())])
+_SCHEMA = pa.schema(
+    [
+        ("check_name", pa.string()),
+        ("severity", pa.string()),
+        ("description", pa.string()),
+        ("offending_rows", pa.int64()),
+        ("example", pa.string()),
+    ]
+)
 _COMMENTS = {
     "check_name": "file of the check in sql/checks",
     "severity": "error (a failure blocks publishing) or warning",

@@ -31,13 +31,24 @@ def cli(*, debug: bool) -> None:
 
     Settings come from IODM_* in the environment or from .env; see the README. New here? Try `iodm demo`.
     """
-    logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    logging.basicConfig(
+        level=logging.DEBUG if debug else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(message)s",
+        stream=sys.stderr,
+    )
     log.setLevel(logging.DEBUG if debug else logging.INFO)
     logging.getLogger("urllib3").setLevel(logging.WARNING)
 
 
 def _format_option(function: Any) -> Any:  # noqa: ANN401 - click's own type for commands
-    return click.option("--format", "output_format", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True, help="How to print it.")(function)
+    return click.option(
+        "--format",
+        "output_format",
+        type=click.Choice(["table", "csv", "json"]),
+        default="table",
+        show_default=True,
+        help="How to print it.",
+    )(function)
 
 
 @cli.command()
@@ -61,7 +72,11 @@ def demo() -> None:
 
 @cli.command()
 @click.option("--full", is_flag=True, help="Read the whole list (so far every sync does).")
-@click.option("--strict", is_flag=True, help="Exit with 1 on warnings, quarantined records or an unproven grade; publishes all the same.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Exit with 1 on warnings, quarantined records or an unproven grade; publishes all the same.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def sync(*, full: bool, strict: bool, as_json: bool) -> None:  # noqa: ARG001 - every sync is full
     """Read every upgrade task from the platform, and publish the result."""
@@ -73,14 +88,25 @@ def sync(*, full: bool, strict: bool, as_json: bool) -> None:  # noqa: ARG001 - 
     manifest = extraction.manifest
     warnings = [check for check in publication.checks if not check.passed]
     summary = {**msgspec.to_builtins(manifest), "waited_seconds": round(extraction.waited_seconds, 1)}
-    summary |= {"publication": publication.number, "file": str(publication.file), "rows": publication.rows, "changed_months": publication.changed_months}
+    summary |= {
+        "publication": publication.number,
+        "file": str(publication.file),
+        "rows": publication.rows,
+        "changed_months": publication.changed_months,
+    }
     summary |= {"warnings": {check.name: check.offending_rows for check in warnings}}
     warehouse = open_warehouse(settings)
     if as_json:
         click.echo(json.dumps(summary, indent=2))
     else:
-        click.echo(f"Sync {manifest.sync_id}: {manifest.grade} ({manifest.grade_evidence}); {manifest.api_calls:,} calls, {manifest.records:,} records.")
-        click.echo(f"Published {publication.rows['operations']:,} tasks with {publication.rows['operation_targets']:,} targets as number {publication.number}.")
+        click.echo(
+            f"Sync {manifest.sync_id}: {manifest.grade} ({manifest.grade_evidence}); "
+            f"{manifest.api_calls:,} calls, {manifest.records:,} records."
+        )
+        click.echo(
+            f"Published {publication.rows['operations']:,} tasks with "
+            f"{publication.rows['operation_targets']:,} targets as number {publication.number}."
+        )
         click.echo(f"Open it read-only: {_open_line(warehouse)}")
     _say_warnings(manifest.grade, manifest.quarantined, {check.name: check.offending_rows for check in warnings})
     if strict and (warnings or manifest.quarantined or manifest.grade == "unproven"):
@@ -88,7 +114,13 @@ def sync(*, full: bool, strict: bool, as_json: bool) -> None:  # noqa: ARG001 - 
 
 
 @cli.command()
-@click.option("--by", type=click.Choice(["day", "type", "manufacturer", "model", "version"]), default="model", show_default=True, help="What to group by.")
+@click.option(
+    "--by",
+    type=click.Choice(["day", "type", "manufacturer", "model", "version"]),
+    default="model",
+    show_default=True,
+    help="What to group by.",
+)
 @click.option("--since", type=click.DateTime(), help="Only tasks created from then on (UTC).")
 @click.option("--until", type=click.DateTime(), help="Only tasks created before then (UTC).")
 @_format_option
@@ -108,13 +140,22 @@ def status(*, as_json: bool) -> None:
         click.echo(json.dumps(values, indent=2, default=str))
         return
     snapshot = values["snapshot"]
-    proven = f"sync {snapshot['last_proven_sync_id']} at {snapshot['last_proven_at']} UTC" if snapshot["last_proven_sync_id"] else "never"
-    checks = ", ".join(f"{check['check_name']} ({check['severity']}, {check['offending_rows']:,} rows)" for check in values["checks_failed"])
+    living = snapshot["operations"] - snapshot["operations_removed"] + snapshot["operations_outside_rates"]
+    proven = (
+        f"sync {snapshot['last_proven_sync_id']} at {snapshot['last_proven_at']} UTC"
+        if snapshot["last_proven_sync_id"]
+        else "never"
+    )
+    checks = ", ".join(
+        f"{check['check_name']} ({check['severity']}, {check['offending_rows']:,} rows)"
+        for check in values["checks_failed"]
+    )
     lines = {
         "file": values["file"],
         "published": f"{snapshot['published_at']:%Y-%m-%d %H:%M:%S} UTC, number {snapshot['publication']}",
-        "observed": f"{snapshot['observed_at']} UTC, {_duration(values['age_seconds'])} ago, by sync {snapshot['sync_id']} ({snapshot['mode']})",
-        "grade": f"{snapshot['grade']}: {snapshot['operations'] - snapshot['operations_removed'] + snapshot['operations_outside_rates']:,} tasks here, {_count(snapshot['total_after'])} there",
+        "observed": f"{snapshot['observed_at']} UTC, {_duration(values['age_seconds'])} ago, "
+        f"by sync {snapshot['sync_id']} ({snapshot['mode']})",
+        "grade": f"{snapshot['grade']}: {living:,} tasks here, {_count(snapshot['total_after'])} there",
         "last proven": proven,
         "outside the rates": f"{snapshot['operations_outside_rates']:,} tasks known only by a broken record",
         "rows": ", ".join(f"{name} {count:,}" for name, count in values["rows"].items()),
@@ -145,7 +186,15 @@ def check(*, strict: bool, output_format: str) -> None:
     from pipelines.report import check as run_checks  # noqa: PLC0415
 
     results = run_checks(_existing_warehouse())
-    rows = [("ok" if each.passed else each.severity, each.name, each.offending_rows, str(each.sample[0]) if each.sample else None) for each in results]
+    rows = [
+        (
+            "ok" if each.passed else each.severity,
+            each.name,
+            each.offending_rows,
+            str(each.sample[0]) if each.sample else None,
+        )
+        for each in results
+    ]
     show(Result(["result", "check", "offending_rows", "example"], rows), output_format)
     if any(not each.passed and (strict or each.severity == "error") for each in results):
         sys.exit(1)
@@ -160,11 +209,16 @@ def rebuild() -> None:
     warehouse = _existing_warehouse(settings)
     with reporting() as reporter:
         publication = refresh(settings, reporter, from_scratch=True)
-    click.echo(f"Rebuilt {publication.rows['operations']:,} tasks from {publication.syncs_applied:,} syncs, published as number {publication.number}.")
+    click.echo(
+        f"Rebuilt {publication.rows['operations']:,} tasks from {publication.syncs_applied:,} syncs, "
+        f"published as number {publication.number}."
+    )
     click.echo(f"Open it read-only: {_open_line(warehouse)}")
 
 
-def _show_report(warehouse: Warehouse, by: str, since: datetime | None, until: datetime | None, output_format: str) -> None:
+def _show_report(
+    warehouse: Warehouse, by: str, since: datetime | None, until: datetime | None, output_format: str
+) -> None:
     from pipelines.output import show  # noqa: PLC0415
     from pipelines.report import status as read_status  # noqa: PLC0415
     from pipelines.report import success_rates  # noqa: PLC0415
@@ -172,10 +226,16 @@ def _show_report(warehouse: Warehouse, by: str, since: datetime | None, until: d
     rates = success_rates(warehouse, by, since, until, every_column=output_format != "table")
     if output_format == "table":
         snapshot = read_status(warehouse)["snapshot"]
-        click.echo(f"Success rates by {by} of {snapshot['operations']:,} upgrade tasks, observed {snapshot['observed_at']} UTC, {snapshot['grade']}, target {snapshot['target_success_rate']:.0%}")
+        click.echo(
+            f"Success rates by {by} of {snapshot['operations']:,} upgrade tasks, "
+            f"observed {snapshot['observed_at']} UTC, {snapshot['grade']}, target {snapshot['target_success_rate']:.0%}"
+        )
     show(rates, output_format)
     if output_format == "table" and snapshot["operations_outside_rates"]:
-        click.echo(f"{snapshot['operations_outside_rates']:,} tasks are outside the rates: their records are broken (`iodm sql \"from core.quarantine\"`).")
+        click.echo(
+            f"{snapshot['operations_outside_rates']:,} tasks are outside the rates: their records are broken "
+            '(`iodm sql "from core.quarantine"`).'
+        )
 
 
 def _existing_warehouse(settings: Settings | None = None) -> Warehouse:
@@ -188,9 +248,14 @@ def _open_line(warehouse: Warehouse) -> str:
 
 def _say_warnings(grade: str, quarantined: int, warnings: dict[str, int]) -> None:
     if grade == "unproven":
-        click.echo("UNPROVEN: the tasks met are not as many as the platform says there are. The next sync tries again.", err=True)
+        click.echo(
+            "UNPROVEN: the tasks met are not as many as the platform says there are. The next sync tries again.",
+            err=True,
+        )
     if quarantined:
-        click.echo(f"{quarantined:,} records are not tasks and were set aside: `iodm sql \"from core.quarantine\"`.", err=True)
+        click.echo(
+            f'{quarantined:,} records are not tasks and were set aside: `iodm sql "from core.quarantine"`.', err=True
+        )
     for name, rows in warnings.items():
         click.echo(f"Warning: check {name} found {rows:,} rows.", err=True)
 

@@ -74,7 +74,10 @@ def run_demo(settings: Settings, reporter: Reporter, say: Callable[[str], None])
             file.unlink(missing_ok=True)
     start = datetime.now(UTC) - timedelta(days=DAYS)
     with SimulatorProcess(demo_dials(start), state_file=warehouse.root / STATE_FILE) as simulator:
-        say(f"A simulated IoT platform serves {demo_dials().tasks:,} upgrade tasks at {simulator.base_url}; it allows {CALLS_PER_MINUTE:,} calls a minute (a real one: 100).")
+        say(
+            f"A simulated IoT platform serves {demo_dials().tasks:,} upgrade tasks at {simulator.base_url}; "
+            f"it allows {CALLS_PER_MINUTE:,} calls a minute (a real one: 100)."
+        )
         settings = demo_settings(settings, simulator.base_url)
         for day in range(DAYS + 1):
             if day:
@@ -83,6 +86,7 @@ def run_demo(settings: Settings, reporter: Reporter, say: Callable[[str], None])
             manifest = extraction.manifest
             say(
                 f"{manifest.finished_at:%Y-%m-%d %H:%M} UTC  sync {manifest.sync_id}: {manifest.api_calls} calls, "
-                f"{publication.rows['operations']:,} tasks with {publication.rows['operation_targets']:,} targets, {manifest.grade}"
+                f"{publication.rows['operations']:,} tasks with {publication.rows['operation_targets']:,} targets, "
+                f"{manifest.grade}"
             )
     return settings

@@ -1,4 +1,4 @@
-"""Core tables as Parquet: `lake/<table>/created_month=YYYY-MM/data.parquet`, and `syncs` and `quarantine` without months.
+"""Core tables as Parquet: `lake/<table>/created_month=YYYY-MM/data.parquet`; `syncs` and `quarantine` without months.
 
 A file is written whole beside its place and renamed, only if it differs, so that an unchanged month stays the same
 file. Rows come sorted and in row groups of fixed size: the same rows give the same bytes. What belongs into a file is
@@ -55,18 +55,28 @@ def stale_months(lake: Path, manifest: Iterable[LakeFile]) -> set[str]:
     for file in lake.glob("**/*.parquet"):
         if file not in known:
             file.unlink()
-    return {entry.created_month for file, entry in known.items() if entry.created_month and (not file.is_file() or _sha256(file) != entry.sha256)}
+    return {
+        entry.created_month
+        for file, entry in known.items()
+        if entry.created_month and (not file.is_file() or _sha256(file) != entry.sha256)
+    }
 
 
-def write(connection: duckdb.DuckDBPyConnection, lake: Path, months: set[str], manifest: Iterable[LakeFile], sync_id: int) -> list[LakeFile]:
+def write(
+    connection: duckdb.DuckDBPyConnection, lake: Path, months: set[str], manifest: Iterable[LakeFile], sync_id: int
+) -> list[LakeFile]:
     """Write the given months of every table from the views `merged_<table>`; returns the manifest of the whole lake."""
     before = {(entry.table_name, entry.created_month): entry for entry in manifest}
     after = {key: entry for key, entry in before.items() if key[1] is not None and key[1] not in months}
     with ThreadPoolExecutor(WRITERS) as writers:
-        written = writers.map(lambda table: _write_table(connection.cursor(), lake, table, months, sync_id), _largest_first())
+        written = writers.map(
+            lambda table: _write_table(connection.cursor(), lake, table, months, sync_id), _largest_first()
+        )
         for entry in itertools.chain.from_iterable(written):
             old = before.get((entry.table_name, entry.created_month))
-            after[entry.table_name, entry.created_month] = old if old is not None and old.sha256 == entry.sha256 else entry
+            after[entry.table_name, entry.created_month] = (
+                old if old is not None and old.sha256 == entry.sha256 else entry
+            )
     for key in before.keys() - after.keys():
         before[key].path(lake).unlink(missing_ok=True)
     return sorted(after.values(), key=lambda entry: (entry.table_name, entry.created_month or ""))
@@ -77,18 +87,30 @@ def _largest_first() -> list[Table]:
     return sorted(TABLES, key=lambda table: table is not OPERATION_TARGETS)
 
 
-def _write_table(connection: duckdb.DuckDBPyConnection, lake: Path, table: Table, months: set[str], sync_id: int) -> list[LakeFile]:
+def _write_table(
+    connection: duckdb.DuckDBPyConnection, lake: Path, table: Table, months: set[str], sync_id: int
+) -> list[LakeFile]:
     return [
-        _write_file(file_of(lake, table.name, month), table, month, batches, sync_id) for month, batches in _months_of(connection, table, months)
+        _write_file(file_of(lake, table.name, month), table, month, batches, sync_id)
+        for month, batches in _months_of(connection, table, months)
     ]
 
 
-def _months_of(connection: duckdb.DuckDBPyConnection, table: Table, months: set[str]) -> Iterator[tuple[str | None, Iterator[pa.RecordBatch]]]:
+def _months_of(
+    connection: duckdb.DuckDBPyConnection, table: Table, months: set[str]
+) -> Iterator[tuple[str | None, Iterator[pa.RecordBatch]]]:
     """Each month with its rows, in order; a month's rows must be read before the next month is asked for."""
     columns = ", ".join(table.file_schema.names)
     order = ", ".join(table.order_by)
     if not table.is_monthly:
-        yield None, iter(connection.sql(f"select {columns} from merged_{table.name} order by {order}").to_arrow_reader(ROWS_PER_GROUP))
+        yield (
+            None,
+            iter(
+                connection.sql(f"select {columns} from merged_{table.name} order by {order}").to_arrow_reader(
+                    ROWS_PER_GROUP
+                )
+            ),
+        )
         return
     for month in sorted(months):
         query = f"select {columns} from merged_{table.name} where lake_month = '{month}' order by {order}"
@@ -98,13 +120,17 @@ def _months_of(connection: duckdb.DuckDBPyConnection, table: Table, months: set[
             yield month, itertools.chain([first], batches)
 
 
-def _write_file(file: Path, table: Table, month: str | None, batches: Iterator[pa.RecordBatch], sync_id: int) -> LakeFile:
+def _write_file(
+    file: Path, table: Table, month: str | None, batches: Iterator[pa.RecordBatch], sync_id: int
+) -> LakeFile:
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f".{file.name}.new")
     schema = table.file_schema
     dictionary = [field.name for field in schema if field.type == TEXT and field.name not in _UNIQUE_TEXT]
     rows = 0
-    with pq.ParquetWriter(temporary, schema, compression="zstd", compression_level=1, use_dictionary=dictionary, store_schema=True) as writer:
+    with pq.ParquetWriter(
+        temporary, schema, compression="zstd", compression_level=1, use_dictionary=dictionary, store_schema=True
+    ) as writer:
         for group in _groups(batches, schema):
             writer.write_table(group, row_group_size=ROWS_PER_GROUP)
             rows += group.num_rows

@@ -35,7 +35,11 @@ def build_marts(connection: duckdb.DuckDBPyConnection) -> None:
 def _build_mart(connection: duckdb.DuckDBPyConnection, model: Model) -> None:
     if model.parameters == WINDOW:
         _run(connection, model, f"create macro marts.{model.name}_between(since, until) as table {model.sql}")
-        _run(connection, model, f"create table marts.{model.name} as select * from marts.{model.name}_between(null, null)")
+        _run(
+            connection,
+            model,
+            f"create table marts.{model.name} as select * from marts.{model.name}_between(null, null)",
+        )
     elif model.parameters:
         _run(connection, model, f"create macro marts.{model.name}({', '.join(model.parameters)}) as table {model.sql}")
         return
@@ -52,7 +56,10 @@ def _build_mart(connection: duckdb.DuckDBPyConnection, model: Model) -> None:
 def _in_order(models: dict[str, Model], reference: str) -> list[Model]:
     """Each model after the ones that it refers to."""
     refers = {
-        name: {other for other in models if other != name and re.search(reference.format(name=re.escape(other)), model.sql)} for name, model in models.items()
+        name: {
+            other for other in models if other != name and re.search(reference.format(name=re.escape(other)), model.sql)
+        }
+        for name, model in models.items()
     }
     return [models[name] for name in graphlib.TopologicalSorter(refers).static_order()]
 

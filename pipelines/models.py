@@ -62,7 +62,9 @@ def column_comments(model: Model) -> dict[str, str]:
     """Descriptions of output columns: `expression as name, -- description`, or `'name': expression, -- description`."""
     comments = {}
     for line in model.sql.splitlines():
-        found = re.match(r"^\s+'(\w+)': .*-- (.+)$", line) or re.match(r"^\s+(?:.*\bas\s+|.*\.)?(\w+),?\s+-- (.+)$", line)
+        found = re.match(r"^\s+'(\w+)': .*-- (.+)$", line) or re.match(
+            r"^\s+(?:.*\bas\s+|.*\.)?(\w+),?\s+-- (.+)$", line
+        )
         if found:
             comments[found[1]] = found[2].strip()
     return comments

@@ -54,7 +54,9 @@ class LogLines:
         """Say how far the step is, not too often."""
         if time.monotonic() - self._said_at >= LOG_EVERY_SECONDS:
             self._said_at = time.monotonic()
-            self._logger.info("%s: %s of %s, %s", self._text, f"{done:,}", "?" if total is None else f"{total:,}", detail)
+            self._logger.info(
+                "%s: %s of %s, %s", self._text, f"{done:,}", "?" if total is None else f"{total:,}", detail
+            )
 
 
 class Bar:
@@ -80,6 +82,12 @@ def reporting() -> Iterator[Reporter]:
     if not sys.stderr.isatty():
         yield LogLines()
         return
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.detail}"), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.detail}"),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console, transient=True) as progress:
         yield Bar(progress)

@@ -1,7 +1,8 @@
 """From committed syncs to the file that is served: merge, lake, a new DuckDB file with marts, checks, swap.
 
 The only place that changes what readers see, and it does so in one rename. A crash anywhere before leaves the served
-file as it was; the next run applies the same syncs again to that file's tables and heals what lies half new in the lake.
+file as it was; the next run applies the same syncs again to that file's tables, and heals what lies half new in the
+lake.
 Fails with `CheckFailedError` when a check of severity `error` finds rows: then nothing is served that was not before.
 """
 
@@ -34,7 +35,14 @@ from pipelines.warehouse import Warehouse, storage_errors, sync_to_disk
 STORAGE_VERSION = "v1.2.0"  # clients from DuckDB 1.2 on can open it
 KEPT_NEWEST, KEPT_DAYS = 3, 7
 LAKE_MANIFEST_SCHEMA = pa.schema(
-    [("table_name", pa.string()), ("created_month", pa.string()), ("rows", pa.int64()), ("bytes", pa.int64()), ("sha256", pa.string()), ("sync_id", pa.int64())]
+    [
+        ("table_name", pa.string()),
+        ("created_month", pa.string()),
+        ("rows", pa.int64()),
+        ("bytes", pa.int64()),
+        ("sha256", pa.string()),
+        ("sync_id", pa.int64()),
+    ]
 )
 
 
@@ -87,7 +95,9 @@ def _manifest_of(connection: duckdb.DuckDBPyConnection) -> list[LakeFile]:
     return [LakeFile(*row) for row in rows]
 
 
-def _build(settings: Settings, warehouse: Warehouse, files: list[LakeFile], number: int) -> tuple[list[CheckResult], dict[str, int]]:
+def _build(
+    settings: Settings, warehouse: Warehouse, files: list[LakeFile], number: int
+) -> tuple[list[CheckResult], dict[str, int]]:
     """Make the next file beside its place; the name changes only when it is complete."""
     warehouse.published.mkdir(exist_ok=True)
     file = _unfinished(warehouse)
@@ -102,9 +112,15 @@ def _build(settings: Settings, warehouse: Warehouse, files: list[LakeFile], numb
             connection.execute("create schema core")
             rows = {table.name: _load(connection, warehouse, table, files) for table in TABLES}
             _comment(connection)
-            connection.register("files", pa.Table.from_pylist([msgspec.structs.asdict(entry) for entry in files], schema=LAKE_MANIFEST_SCHEMA))
+            connection.register(
+                "files",
+                pa.Table.from_pylist([msgspec.structs.asdict(entry) for entry in files], schema=LAKE_MANIFEST_SCHEMA),
+            )
             connection.execute("create table core._lake_files as select * from files")
-            connection.execute("comment on table core._lake_files is 'The Parquet files that this file was made from, each with the sync that last changed it.'")
+            connection.execute(
+                "comment on table core._lake_files is "
+                "'One row per Parquet file behind this file, with the sync that last changed it.'"
+            )
             connection.unregister("files")
             connection.execute("set variable publication = $number", {"number": number})
             connection.execute("set variable published_at = $now", {"now": datetime.now(UTC).replace(tzinfo=None)})
@@ -123,13 +139,21 @@ def _build(settings: Settings, warehouse: Warehouse, files: list[LakeFile], numb
 
 
 def _load(connection: duckdb.DuckDBPyConnection, warehouse: Warehouse, table: Table, files: list[LakeFile]) -> int:
-    definitions = ", ".join(f"{column.name} {column.duckdb_type}{'' if column.nullable else ' not null'}" for column in table.columns)
+    definitions = ", ".join(
+        f"{column.name} {column.duckdb_type}{'' if column.nullable else ' not null'}" for column in table.columns
+    )
     connection.execute(f"create table core.{table.name} ({definitions})")
     paths = [str(entry.path(warehouse.lake)) for entry in files if entry.table_name == table.name]
     if paths:
         columns = ", ".join(column.name for column in table.columns)
-        hive = "hive_partitioning = true, hive_types = {'created_month': VARCHAR}" if table.is_monthly else "hive_partitioning = false"
-        connection.execute(f"insert into core.{table.name} select {columns} from read_parquet($paths, {hive})", {"paths": paths})
+        hive = (
+            "hive_partitioning = true, hive_types = {'created_month': VARCHAR}"
+            if table.is_monthly
+            else "hive_partitioning = false"
+        )
+        connection.execute(
+            f"insert into core.{table.name} select {columns} from read_parquet($paths, {hive})", {"paths": paths}
+        )
     return int(scalar(connection, f"select count(*) from core.{table.name}"))
 
 
@@ -163,7 +187,11 @@ def _drop_old(warehouse: Warehouse) -> None:
     """Keep the newest files, and the last one of each of the newest days."""
     files = _publications(warehouse)
     last_of_day = {datetime.fromtimestamp(file.stat().st_mtime, UTC).date(): file for file in files}
-    kept = {*files[-KEPT_NEWEST:], *(last_of_day[day] for day in sorted(last_of_day)[-KEPT_DAYS:]), warehouse.served_file()}
+    kept = {
+        *files[-KEPT_NEWEST:],
+        *(last_of_day[day] for day in sorted(last_of_day)[-KEPT_DAYS:]),
+        warehouse.served_file(),
+    }
     for file in files:
         if file not in kept:
             file.unlink()
@@ -188,6 +216,11 @@ def duckdb_errors() -> Iterator[None]:
     try:
         yield
     except duckdb.OutOfMemoryException as error:
-        raise StorageError(f"out of memory: {str(error).splitlines()[0]}", advice="Give more with IODM_MEMORY_LIMIT") from error
-    except (duckdb.IOException) as error:
-        raise StorageError(f"the database failed: {str(error).splitlines()[0]}", advice="Check the disk (`df -h`, permissions), then run it again: nothing is lost") from error
+        raise StorageError(
+            f"out of memory: {str(error).splitlines()[0]}", advice="Give more with IODM_MEMORY_LIMIT"
+        ) from error
+    except duckdb.IOException as error:
+        raise StorageError(
+            f"the database failed: {str(error).splitlines()[0]}",
+            advice="Check the disk (`df -h`, permissions), then run it again: nothing is lost",
+        ) from error

@@ -17,7 +17,17 @@ from pipelines.tables import TABLES
 from pipelines.warehouse import Warehouse
 
 BY = ("day", "type", "manufacturer", "model", "version")
-SHOWN_MEASURES = ("operations", "operations_finished", "total", "finished", "success_rate", "clustered_lower", "clustered_upper", "rate_of_total", "verdict")
+SHOWN_MEASURES = (
+    "operations",
+    "operations_finished",
+    "total",
+    "finished",
+    "success_rate",
+    "clustered_lower",
+    "clustered_upper",
+    "rate_of_total",
+    "verdict",
+)
 
 
 @dataclass(frozen=True)
@@ -37,29 +47,42 @@ def open_published(warehouse: Warehouse) -> Iterator[duckdb.DuckDBPyConnection]:
     """
     file = warehouse.served_file()
     if file is None:
-        raise StorageError(f"nothing is published in {warehouse.root}", advice="Run `iodm sync` (or `iodm demo`) first, or set IODM_WAREHOUSE to where the data is")
+        raise StorageError(
+            f"nothing is published in {warehouse.root}",
+            advice="Run `iodm sync` (or `iodm demo`) first, or set IODM_WAREHOUSE to where the data is",
+        )
     try:
         connection = duckdb.connect(str(file), read_only=True)
     except duckdb.Error as error:
-        raise StorageError(f"{file} can't be opened: {str(error).splitlines()[0]}", advice="Run `iodm rebuild`: it makes a new one from the raw store") from error
+        raise StorageError(
+            f"{file} can't be opened: {str(error).splitlines()[0]}",
+            advice="Run `iodm rebuild`: it makes a new one from the raw store",
+        ) from error
     with connection:
         yield connection
 
 
-def success_rates(warehouse: Warehouse, by: str, since: datetime | None, until: datetime | None, *, every_column: bool = False) -> Result:
+def success_rates(
+    warehouse: Warehouse, by: str, since: datetime | None, until: datetime | None, *, every_column: bool = False
+) -> Result:
     """Success rates of the tasks created in [since, until), UTC, in the order of the dimension.
 
     Raises:
         StorageError: nothing is published.
     """
     with open_published(warehouse) as connection:
-        cursor = connection.execute(f"select * from marts.success_by_{by}_between($since, $until) order by all", {"since": since, "until": until})
+        cursor = connection.execute(
+            f"select * from marts.success_by_{by}_between($since, $until) order by all",
+            {"since": since, "until": until},
+        )
         result = _result(cursor)
     if every_column:
         return result
     measures = {name for name in result.columns if name in _measure_names()}
     kept = [index for index, name in enumerate(result.columns) if name not in measures or name in SHOWN_MEASURES]
-    return Result([result.columns[index] for index in kept], [tuple(row[index] for index in kept) for row in result.rows])
+    return Result(
+        [result.columns[index] for index in kept], [tuple(row[index] for index in kept) for row in result.rows]
+    )
 
 
 def query(warehouse: Warehouse, sql: str) -> Result:
@@ -75,7 +98,9 @@ def query(warehouse: Warehouse, sql: str) -> Result:
         try:
             return _result(connection.execute(sql))
         except duckdb.Error as error:
-            raise SettingsError(f"the query failed: {error}", advice="`iodm sql \"show all tables\"` lists what there is") from None
+            raise SettingsError(
+                f"the query failed: {error}", advice='`iodm sql "show all tables"` lists what there is'
+            ) from None
 
 
 def check(warehouse: Warehouse) -> list[CheckResult]:
@@ -98,7 +123,12 @@ def status(warehouse: Warehouse) -> dict[str, Any]:
         snapshot = _result(connection.execute("select * from marts.snapshot"))
         values = dict(zip(snapshot.columns, snapshot.rows[0], strict=True))
         rows = {table.name: scalar(connection, f"select count(*) from core.{table.name}") for table in TABLES}
-        checks = _result(connection.execute("select check_name, severity, offending_rows from marts.data_quality where offending_rows > 0 order by all"))
+        checks = _result(
+            connection.execute(
+                "select check_name, severity, offending_rows from marts.data_quality "
+                "where offending_rows > 0 order by all"
+            )
+        )
         passed = scalar(connection, "select count(*) from marts.data_quality where offending_rows = 0")
     age = datetime.now(UTC).replace(tzinfo=None) - values["observed_at"]
     return {

@@ -1,4 +1,4 @@
-"""A run of the pipeline: who holds the lock, and in what order the stages go. What the command line and Dagster call."""
+"""A run of the pipeline: who holds the lock, in what order the stages go. What the command line and Dagster call."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pipelines.extract.raw import SyncManifest
 from pipelines.extract.sync import run_full_sync
-from pipelines.platform.client import Client
+from pipelines.platform.client import Client, Sleeper
 from pipelines.platform.quota import Quota
 from pipelines.progress import Reporter
 from pipelines.publish import Publication, publish
@@ -49,7 +49,9 @@ def refresh(settings: Settings, reporter: Reporter, *, from_scratch: bool = Fals
         return publish(settings, warehouse, reporter, from_scratch=from_scratch)
 
 
-def sync(settings: Settings, reporter: Reporter, *, announce: Callable[[str], None] = log.info) -> tuple[Extraction, Publication]:
+def sync(
+    settings: Settings, reporter: Reporter, *, announce: Callable[[str], None] = log.info
+) -> tuple[Extraction, Publication]:
     """Both, under one lock.
 
     Raises:
@@ -62,8 +64,15 @@ def sync(settings: Settings, reporter: Reporter, *, announce: Callable[[str], No
         return extraction, publish(settings, warehouse, reporter)
 
 
-def _extract(settings: Settings, warehouse: Warehouse, reporter: Reporter, announce: Callable[[str], None]) -> Extraction:
-    quota = Quota(settings.calls_per_minute, warehouse.quota_file)
-    client = Client(settings, quota)
-    manifest = run_full_sync(settings, warehouse, client, reporter, announce=announce)
+def _extract(
+    settings: Settings, warehouse: Warehouse, reporter: Reporter, announce: Callable[[str], None]
+) -> Extraction:
+    sleeper = Sleeper()
+    quota = Quota(settings.calls_per_minute, warehouse.quota_file, sleep=sleeper)
+    client = Client(settings, quota, sleep=sleeper)
+    try:
+        manifest = run_full_sync(settings, warehouse, client, reporter, announce=announce)
+    except BaseException:
+        sleeper.stop()
+        raise
     return Extraction(manifest, quota.waited_seconds)

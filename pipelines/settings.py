@@ -103,11 +103,16 @@ def require_platform(settings: Settings) -> None:
         SettingsError: which variable to set.
     """
     if settings.base_url is None:
-        raise SettingsError("IODM_BASE_URL is not set", advice="Set it to https://host:8743, or try `iodm demo`, which needs no platform")
+        raise SettingsError(
+            "IODM_BASE_URL is not set",
+            advice="Set it to https://host:8743, or try `iodm demo`, which needs no platform",
+        )
     if settings.app_id is None:
         raise SettingsError("IODM_APP_ID is not set", advice="Set it to the application id that the platform allocated")
     if settings.secret is None and settings.access_token is None:
-        raise SettingsError("neither IODM_SECRET nor IODM_ACCESS_TOKEN is set", advice="Set IODM_SECRET to the application's secret")
+        raise SettingsError(
+            "neither IODM_SECRET nor IODM_ACCESS_TOKEN is set", advice="Set IODM_SECRET to the application's secret"
+        )
 
 
 def _is_loopback(host: str) -> bool:

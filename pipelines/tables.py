@@ -15,7 +15,15 @@ TIMESTAMP = pa.timestamp("us")
 MAP = pa.map_(TEXT, TEXT)
 TEXTS = pa.list_(TEXT)
 
-DUCKDB_TYPES = {TEXT: "VARCHAR", BIGINT: "BIGINT", INTEGER: "INTEGER", BOOLEAN: "BOOLEAN", TIMESTAMP: "TIMESTAMP", MAP: "MAP(VARCHAR, VARCHAR)", TEXTS: "VARCHAR[]"}
+DUCKDB_TYPES = {
+    TEXT: "VARCHAR",
+    BIGINT: "BIGINT",
+    INTEGER: "INTEGER",
+    BOOLEAN: "BOOLEAN",
+    TIMESTAMP: "TIMESTAMP",
+    MAP: "MAP(VARCHAR, VARCHAR)",
+    TEXTS: "VARCHAR[]",
+}
 
 
 @dataclass(frozen=True)
@@ -91,7 +99,9 @@ OPERATIONS = Table(
     (
         _TASK,
         Column("operation_type", TEXT, "firmware_upgrade or software_upgrade (the record's operateType)"),
-        Column("status", TEXT, "wait, processing, success, failed or stop, in one spelling; unknown ones in lower case"),
+        Column(
+            "status", TEXT, "wait, processing, success, failed or stop, in one spelling; unknown ones in lower case"
+        ),
         Column("status_text", TEXT, "the status as received"),
         Column("created_at", TIMESTAMP, "when the task was created", nullable=False),
         Column("started_at", TIMESTAMP, "when the task was started"),
@@ -106,9 +116,13 @@ OPERATIONS = Table(
         Column("created_month", TEXT, "month of created_at, YYYY-MM; names the Parquet partition", nullable=False),
         Column("removed_at", TIMESTAMP, "when the task was found to be gone from the platform"),
         Column("_first_observed_at", TIMESTAMP, "platform's clock when the task was first met", nullable=False),
-        Column("_observed_at", TIMESTAMP, "platform's clock when the task was first met with this content", nullable=False),
+        Column(
+            "_observed_at", TIMESTAMP, "platform's clock when the task was first met with this content", nullable=False
+        ),
         Column("_sync_id", BIGINT, "sync that first met the task with this content", nullable=False),
-        Column("_broken_fields", TEXTS, "fields of the record that could not be read and are null here", nullable=False),
+        Column(
+            "_broken_fields", TEXTS, "fields of the record that could not be read and are null here", nullable=False
+        ),
     ),
     ("operation_id",),
 )
@@ -146,8 +160,18 @@ OPERATION_RESULTS = Table(
         _TASK,
         *_counters(nullable=False),
         Column("total_is_derived", BOOLEAN, "true if total was not sent and is the sum of the others", nullable=False),
-        Column("fail_as_received", BIGINT, "fail as sent, whether or not timeouts are counted in it", nullable=False, unit="devices"),
-        Column("timeout_in_fail", BOOLEAN, "true where only counting timeouts inside fail makes the total right, false where only the opposite does, else null"),
+        Column(
+            "fail_as_received",
+            BIGINT,
+            "fail as sent, whether or not timeouts are counted in it",
+            nullable=False,
+            unit="devices",
+        ),
+        Column(
+            "timeout_in_fail",
+            BOOLEAN,
+            "true where only counting timeouts inside fail gives total, false where only the opposite does, else null",
+        ),
     ),
     ("operation_id",),
 )
@@ -180,7 +204,13 @@ SYNCS = Table(
         Column("operations_new", BIGINT, "tasks met for the first time", nullable=False, unit="tasks"),
         Column("operations_changed", BIGINT, "known tasks met with another content", nullable=False, unit="tasks"),
         Column("total_after", BIGINT, "tasks that the platform said there were, after the reading", unit="tasks"),
-        Column("quarantined", BIGINT, "records set aside because they are not tasks, repeats included", nullable=False, unit="records"),
+        Column(
+            "quarantined",
+            BIGINT,
+            "records set aside because they are not tasks, repeats included",
+            nullable=False,
+            unit="records",
+        ),
     ),
     ("sync_id",),
     is_monthly=False,

@@ -121,10 +121,15 @@ def claim(warehouse: Warehouse, source: dict[str, str]) -> bool:
         return True
     known = msgspec.json.decode(file.read_bytes(), type=dict[str, str])
     if known != source:
-        differing = ", ".join(f"{key} {known.get(key, 'not set')!r} there, {source.get(key, 'not set')!r} here" for key in sorted({*known, *source}) if known.get(key) != source.get(key))
+        differing = ", ".join(
+            f"{key} {known.get(key, 'not set')!r} there, {source.get(key, 'not set')!r} here"
+            for key in sorted({*known, *source})
+            if known.get(key) != source.get(key)
+        )
         raise SettingsError(
             f"the warehouse {warehouse.root} belongs to another source ({differing})",
-            advice="Set IODM_WAREHOUSE to another folder, or the settings back; if the platform only changed its address, correct source.json",
+            advice="Set IODM_WAREHOUSE to another folder, or the settings back; "
+            "if the platform only changed its address, correct source.json",
         )
     return False
 

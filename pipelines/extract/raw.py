@@ -27,7 +27,7 @@ import pyarrow as pa
 
 from pipelines.errors import StorageError
 from pipelines.platform.client import Reply
-from pipelines.platform.structures import judge
+from pipelines.platform.structures import Judgement, judge
 from pipelines.warehouse import Warehouse, sync_to_disk
 
 PAGES_PER_FILE = 100  # several files, so that they are read in parallel
@@ -89,14 +89,20 @@ class StoredPage(msgspec.Struct, frozen=True):
 
 def prepare(reply: Reply, response: int) -> StoredPage:
     """Judge the records of a reply and lay them out for the store; the work that needs no order, for the workers."""
-    prefix = b'{"response":%d,"observed_at":"%s","index":' % (response, reply.observed_at.strftime("%Y-%m-%dT%H:%M:%SZ").encode())
+    prefix = b'{"response":%d,"observed_at":"%s","index":' % (
+        response,
+        reply.observed_at.strftime("%Y-%m-%dT%H:%M:%SZ").encode(),
+    )
     lines, quarantine = [], []
     for index, record in enumerate(reply.page.records):
         judgement = judge(record)
         if judgement.reason is not None:
-            quarantine.append(_quarantine_line(reply, response, index, record, judgement.operation_id, judgement.reason))
+            quarantine.append(_quarantine_line(reply, response, index, judgement))
         elif judgement.broken_fields:
-            lines.append(b'%s%d,"broken_fields":%s,"record":%s}\n' % (prefix, index, msgspec.json.encode(judgement.broken_fields), record))
+            lines.append(
+                b'%s%d,"broken_fields":%s,"record":%s}\n'
+                % (prefix, index, msgspec.json.encode(judgement.broken_fields), record)
+            )
         else:
             lines.append(b'%s%d,"record":%s}\n' % (prefix, index, record))
     entry = PageEntry(
@@ -116,7 +122,8 @@ def prepare(reply: Reply, response: int) -> StoredPage:
 
 def compress(lines: bytes) -> bytes:
     """One closed zstd frame."""
-    return pa.Codec("zstd", compression_level=1).compress(lines, asbytes=True)
+    frame: bytes = pa.Codec("zstd", compression_level=1).compress(lines, asbytes=True)
+    return frame
 
 
 class RawWriter:
@@ -213,16 +220,20 @@ def read_manifest(file: Path) -> SyncManifest:
     try:
         return msgspec.json.decode(file.read_bytes(), type=SyncManifest)
     except (msgspec.DecodeError, FileNotFoundError) as error:
-        raise StorageError(f"{file} is torn or corrupt: {error}", advice="Restore it from a backup, or move its folder away and run `iodm rebuild`") from None
+        raise StorageError(
+            f"{file} is torn or corrupt: {error}",
+            advice="Restore it from a backup, or move its folder away and run `iodm rebuild`",
+        ) from None
 
 
-def _quarantine_line(reply: Reply, response: int, index: int, record: bytes, operation_id: str | None, reason: str) -> bytes:
+def _quarantine_line(reply: Reply, response: int, index: int, judgement: Judgement) -> bytes:
+    record = reply.page.records[index]
     entry = QuarantineEntry(
         response=response,
         index=index,
         observed_at=reply.observed_at,
-        operation_id=operation_id or hashlib.sha256(record).hexdigest(),
-        reason=reason,
+        operation_id=judgement.operation_id or hashlib.sha256(record).hexdigest(),
+        reason=judgement.reason or "",
         record=record.decode(),
     )
     return msgspec.json.encode(entry) + b"\n"

@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
+from typing import Self
 
 from pipelines.extract.raw import RawWriter, StoredPage, prepare
 from pipelines.extract.sweep import MAX_WIDTH, PageFacts, Sweep, advance, next_pages
@@ -29,11 +30,13 @@ class ListReader:
         self.first_reply: Reply | None = None
         self.last_reply: Reply | None = None
 
-    def __enter__(self) -> ListReader:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._workers.shutdown(wait=True, cancel_futures=True)
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._workers.shutdown(wait=error is None, cancel_futures=True)
 
     def sweep(self, filters: Mapping[str, str], page_size: int, what: str) -> Sweep:
         """Read a whole list; returns the final state, whose `total` is what the platform last said."""
@@ -43,7 +46,9 @@ class ListReader:
         while batch:
             replies = [future.result() for future in batch]
             stored = [self._workers.submit(prepare, reply, number) for reply, number in replies]
-            state = advance(state, [_facts(reply, page_no) for (reply, _), page_no in zip(replies, next_pages(state), strict=True)])
+            state = advance(
+                state, [_facts(reply, page_no) for (reply, _), page_no in zip(replies, next_pages(state), strict=True)]
+            )
             batch = self._ask(filters, state)
             self._store([future.result() for future in stored])
             self._report(state)
@@ -73,7 +78,11 @@ class ListReader:
         detail = f"{self._writer.records:,} records"
         if left is not None:
             seconds = self._client.quota.seconds_until(left)
-            detail += f", {left:,} calls left, about {seconds / 60:.0f} min of quota" if seconds >= 60 else f", {left:,} calls left"
+            detail += (
+                f", {left:,} calls left, about {seconds / 60:.0f} min of quota"
+                if seconds >= 60
+                else f", {left:,} calls left"
+            )
         self._reporter.advance(state.next_page, None if left is None else state.next_page + left, detail)
 
 

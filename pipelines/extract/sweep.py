@@ -4,7 +4,7 @@ A task inserted ahead of the reader repeats a row, a task removed ahead skips on
 in flight an insertion alone skips rows too. So pages are asked for in batches; if the totals of a batch and of the one
 before are not all equal, it is read again from one page earlier (plus the shrinkage), with fewer in flight, finally
 one at a time. Pages that can't be right (empty, short, repeated, another number) are read again in the same way. After
-`MAX_REREADS` the answer is taken as it is: whether the reading is complete is for the count to say, never for the sweep.
+`MAX_REREADS` the answer is taken as it is: whether the reading is complete is for the count to say, not the sweep.
 """
 
 from __future__ import annotations
@@ -73,7 +73,9 @@ def advance(sweep: Sweep, batch: list[PageFacts]) -> Sweep:
     if smaller is not None:
         return _with_page_size(sweep, batch[0], smaller, newest_total)
     has_moved = any(total != before for total in totals)
-    is_calm = not has_moved and not any(_is_suspicious(sweep, facts, newest_total, digest) for facts, digest in _with_digest_before(sweep, batch))
+    is_calm = not has_moved and not any(
+        _is_suspicious(sweep, facts, newest_total, digest) for facts, digest in _with_digest_before(sweep, batch)
+    )
     if not is_calm and sweep.rereads < MAX_REREADS:
         shrinkage = max(0, (before or 0) - min(totals, default=before or 0))
         back = 1 + -(-shrinkage // sweep.page_size)
@@ -97,7 +99,11 @@ def _accept(sweep: Sweep, batch: list[PageFacts], *, is_calm: bool) -> Sweep:
     refused = any(facts.is_beyond_limit for facts in batch)
     is_past_total = sweep.total is not None and next_page * sweep.page_size >= sweep.total
     ended_unannounced = sweep.total is None and (last.records == 0 or last.digest == sweep.last_digest)
-    gave_up = sweep.calls > 4 * (-(-(sweep.total or 0) // sweep.page_size) + 50) if sweep.total is not None else sweep.calls > 100_000
+    gave_up = (
+        sweep.calls > 4 * (-(-(sweep.total or 0) // sweep.page_size) + 50)
+        if sweep.total is not None
+        else sweep.calls > 100_000
+    )
     moved_on = next_page >= sweep.frontier
     return replace(
         sweep,
@@ -137,14 +143,31 @@ def _with_digest_before(sweep: Sweep, batch: list[PageFacts]) -> list[tuple[Page
 def _smaller_page_size(sweep: Sweep, facts: PageFacts, total: int | None) -> int | None:
     """A server that serves smaller pages than asked for says so in the page size that it echoes."""
     echoed = facts.echoed_page_size
-    if echoed is None or not 0 < echoed < sweep.page_size or facts.records > echoed or facts.echoed_page_no not in {None, facts.page_no}:
+    if (
+        echoed is None
+        or not 0 < echoed < sweep.page_size
+        or facts.records > echoed
+        or facts.echoed_page_no not in {None, facts.page_no}
+    ):
         return None
     rest = None if total is None else total - facts.page_no * echoed
-    return echoed if facts.records == (echoed if rest is None else min(echoed, max(rest, 0))) and facts.records else None
+    return (
+        echoed if facts.records == (echoed if rest is None else min(echoed, max(rest, 0))) and facts.records else None
+    )
 
 
 def _with_page_size(sweep: Sweep, facts: PageFacts, page_size: int, total: int | None) -> Sweep:
     """Go on in smaller pages from what is certainly read: the pages before this one, in the old size."""
     next_page = (facts.page_no * sweep.page_size) // page_size if facts.page_no else 1
     is_done = total is not None and next_page * page_size >= total
-    return replace(sweep, page_size=page_size, next_page=next_page, frontier=next_page, width=1, rereads=0, total=total, last_digest=facts.digest, is_done=is_done)
+    return replace(
+        sweep,
+        page_size=page_size,
+        next_page=next_page,
+        frontier=next_page,
+        width=1,
+        rereads=0,
+        total=total,
+        last_digest=facts.digest,
+        is_done=is_done,
+    )

@@ -89,14 +89,20 @@ def run_full_sync(
     return manifest
 
 
-def _announce_first(reader: ListReader, settings: Settings, warehouse: Warehouse, client: Client, announce: Callable[[str], None]) -> None:
+def _announce_first(
+    reader: ListReader, settings: Settings, warehouse: Warehouse, client: Client, announce: Callable[[str], None]
+) -> None:
     probe = reader.read_page(settings.filters, 0, settings.page_size)
     if probe.total is None:
         announce(f"First sync into {warehouse.root}; the platform does not say how many tasks there are")
         return
     calls = -(-probe.total // settings.page_size) + 2
     minutes = client.quota.seconds_until(calls) / 60
-    duration = f"about {minutes:,.0f} minutes at {settings.calls_per_minute} calls a minute" if minutes >= 1 else "less than a minute of the quota"
+    duration = (
+        f"about {minutes:,.0f} minutes at {settings.calls_per_minute} calls a minute"
+        if minutes >= 1
+        else "less than a minute of the quota"
+    )
     announce(f"First sync into {warehouse.root}: {probe.total:,} tasks, about {calls:,} calls, {duration}")
 
 
@@ -161,9 +167,15 @@ def count_tasks(writer: RawWriter, warehouse: Warehouse) -> int:
     quarantine = [str(file) for file in writer.folder.glob("quarantine.jsonl") if file.stat().st_size]
     parts = []
     if records:
-        parts.append("select record.operationId as id from read_json($records, format = 'newline_delimited', ignore_errors = true, columns = {record: 'STRUCT(operationId VARCHAR)'})")
+        parts.append(
+            "select record.operationId as id from read_json($records, format = 'newline_delimited', "
+            "ignore_errors = true, columns = {record: 'STRUCT(operationId VARCHAR)'})"
+        )
     if quarantine:
-        parts.append("select operation_id as id from read_json($quarantine, format = 'newline_delimited', columns = {operation_id: 'VARCHAR'})")
+        parts.append(
+            "select operation_id as id from read_json($quarantine, format = 'newline_delimited', "
+            "columns = {operation_id: 'VARCHAR'})"
+        )
     if not parts:
         return 0
     parameters = dict(itertools.compress({"records": records, "quarantine": quarantine}.items(), [records, quarantine]))

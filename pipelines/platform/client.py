@@ -11,12 +11,15 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import CancelledError
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from urllib.parse import quote
 
 import msgspec
 import requests
 import tenacity
+import urllib3
 
 from pipelines.errors import PlatformError
 from pipelines.platform.outcomes import Outcome, Response, interpret
@@ -46,6 +49,22 @@ class Reply(msgspec.Struct, frozen=True):
     observed_at: datetime
     body: bytes
     page: Page
+
+
+class Sleeper:
+    """Sleeps until `stop`, then no more: waiting workers end at once instead of holding up a run that failed."""
+
+    def __init__(self) -> None:
+        self._stopped = threading.Event()
+
+    def __call__(self, seconds: float) -> None:
+        """Wait; raises CancelledError once stopped."""
+        if self._stopped.wait(seconds):
+            raise CancelledError
+
+    def stop(self) -> None:
+        """End all waiting, now and later."""
+        self._stopped.set()
 
 
 class _AttemptFailedError(Exception):
@@ -83,7 +102,10 @@ class Client:
         Raises:
             PlatformError: the platform refused the request, can't be reached, or kept failing.
         """
-        query = "&".join(f"{name}={requests.utils.quote(value, safe='')}" for name, value in {**filters, "pageNo": str(page_no), "pageSize": str(page_size)}.items())
+        query = "&".join(
+            f"{name}={quote(value, safe='')}"
+            for name, value in {**filters, "pageNo": str(page_no), "pageSize": str(page_size)}.items()
+        )
         return self._call("GET", f"{LIST_PATH}?{query}", parse=decode_page)
 
     def log_in(self) -> Grant:
@@ -132,9 +154,18 @@ class Client:
         except tenacity.RetryError as error:
             failure = error.last_attempt.exception()
             assert isinstance(failure, _AttemptFailedError)  # noqa: S101 - the only type that is retried
-            raise self._gave_up(method, path, failure.response, error.last_attempt.attempt_number, self._clock() - started) from None
+            raise self._gave_up(
+                method, path, failure.response, error.last_attempt.attempt_number, self._clock() - started
+            ) from None
 
-    def _attempt(self, method: str, path: str, data: Mapping[str, str] | str | None, parse: Callable[[bytes], object], with_token: bool) -> Reply:  # noqa: FBT001
+    def _attempt(
+        self,
+        method: str,
+        path: str,
+        data: Mapping[str, str] | str | None,
+        parse: Callable[[bytes], object],
+        with_token: bool,  # noqa: FBT001 - tenacity passes it on by place
+    ) -> Reply:
         token = self._tokens.current() if with_token else None
         status, body, observed_at, response = self._send(method, path, data, token)
         page = Page([], None, None, None)
@@ -153,17 +184,23 @@ class Client:
             raise self._refused(method, path, status, response)
         raise _AttemptFailedError(response)
 
-    def _send(self, method: str, path: str, data: Mapping[str, str] | str | None, token: str | None) -> tuple[int | None, bytes, datetime, Response]:
-        headers = {"app_key": self._settings.app_id or "", "Authorization": f"Bearer {token}"} if token is not None else {}
+    def _send(
+        self, method: str, path: str, data: Mapping[str, str] | str | None, token: str | None
+    ) -> tuple[int | None, bytes, datetime, Response]:
+        headers = (
+            {"app_key": self._settings.app_id or "", "Authorization": f"Bearer {token}"} if token is not None else {}
+        )
         if not isinstance(data, Mapping):
             headers["Content-Type"] = "application/json"
-        request = self._session.prepare_request(requests.Request(method, f"{self._settings.base_url}{path}", headers=headers, data=data))
+        request = self._session.prepare_request(
+            requests.Request(method, f"{self._settings.base_url}{path}", headers=headers, data=data)
+        )
         deadline = time.monotonic() + self._settings.timeout_seconds
         with self.quota.slot():
             try:
                 with self._session.send(request, stream=True, allow_redirects=False, **self._send_options) as answer:
                     body = _read_until(answer, deadline)
-            except (requests.RequestException, OSError) as error:
+            except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
                 return None, b"", datetime.now(UTC), interpret(None, b"", error)
         self._has_answered.set()
         return answer.status_code, body, _date_of(answer), interpret(answer.status_code, body)
@@ -186,9 +223,15 @@ class Client:
         advice = {
             Outcome.THROTTLED: "Another program uses this application's quota: lower IODM_CALLS_PER_MINUTE, or stop it",
             Outcome.TOKEN_DEAD: "Check IODM_APP_ID: the platform does not take the tokens that it gives",
-        }.get(response.outcome, "Run it again later" if self._has_answered.is_set() else "Check IODM_BASE_URL, and that this machine may reach it")
+        }.get(
+            response.outcome,
+            "Run it again later"
+            if self._has_answered.is_set()
+            else "Check IODM_BASE_URL, and that this machine may reach it",
+        )
         return PlatformError(
-            f"gave up on {method} {self._settings.base_url}{path} after {attempts} attempts in {seconds:.0f} s: {response.detail}",
+            f"gave up on {method} {self._settings.base_url}{path} after {attempts} attempts in {seconds:.0f} s: "
+            f"{response.detail}",
             advice=advice,
             method=method,
             url=f"{self._settings.base_url}{path}",
@@ -199,9 +242,14 @@ class Client:
 
     def _refused(self, method: str, path: str, status: int | None, response: Response) -> PlatformError:
         if path == LOGIN_PATH and response.error_code:
-            advice = "Check IODM_APP_ID and IODM_SECRET" if response.error_code == "100208" else "Ask the platform's operator about this application"
+            advice = (
+                "Check IODM_APP_ID and IODM_SECRET"
+                if response.error_code == "100208"
+                else "Ask the platform's operator about this application"
+            )
         elif "certificate can't be verified" in response.detail:
-            advice = "Set IODM_CA_FILE to the CA of the platform's certificate package, or IODM_TLS_SERVER_NAME if the URL holds a bare address"
+            advice = "Set IODM_CA_FILE to the CA of the platform's certificate package, "
+            advice += "or IODM_TLS_SERVER_NAME if the URL holds a bare address"
         elif "TLS handshake" in response.detail:
             advice = "Set IODM_CLIENT_CERT and IODM_CLIENT_KEY"
         else:
@@ -223,7 +271,7 @@ def _decode_grant(body: bytes) -> Grant:
 def _read_until(answer: requests.Response, deadline: float) -> bytes:
     """The whole body; a server that sends a byte now and then is a time-out too."""
     chunks = []
-    for chunk in answer.iter_content(None):
+    while chunk := answer.raw.read1(1 << 20, decode_content=True):
         chunks.append(chunk)
         if time.monotonic() > deadline:
             raise requests.ReadTimeout("the body took longer than IODM_TIMEOUT_SECONDS")
@@ -251,4 +299,6 @@ def _seconds_to_wait(state: tenacity.RetryCallState) -> float:
 
 def _log_wait(state: tenacity.RetryCallState, method: str, path: str) -> None:
     failure = state.outcome.exception() if state.outcome else None
-    log.warning("%s %s: %s; attempt %d follows in %.1f s", method, path, failure, state.attempt_number + 1, state.upcoming_sleep)
+    log.warning(
+        "%s %s: %s; attempt %d follows in %.1f s", method, path, failure, state.attempt_number + 1, state.upcoming_sleep
+    )

@@ -12,6 +12,7 @@ from enum import Enum
 
 import msgspec
 import requests
+import urllib3
 
 
 class Outcome(Enum):
@@ -54,6 +55,9 @@ _PASSING_EXCEPTIONS = (
     requests.Timeout,
     requests.exceptions.ChunkedEncodingError,
     requests.exceptions.ContentDecodingError,
+    urllib3.exceptions.HTTPError,  # what reading a body raises: cut short, broken encoding, time-out
+    ConnectionError,
+    TimeoutError,
 )
 
 
@@ -65,12 +69,20 @@ def interpret(status: int | None, body: bytes, exception: Exception | None = Non
     if error is not None:
         return _interpret_error(status, *error)
     if status == 200:
-        return Response(Outcome.OK) if _is_object(body) else Response(Outcome.PASSING_FAULT, f"a body that is not a JSON object: {_excerpt(body)}")
+        return (
+            Response(Outcome.OK)
+            if _is_object(body)
+            else Response(Outcome.PASSING_FAULT, f"a body that is not a JSON object: {_excerpt(body)}")
+        )
     if status is not None and (status >= 500 or status in {408, 429}):
-        return Response(Outcome.THROTTLED if status == 429 else Outcome.PASSING_FAULT, f"HTTP {status}: {_excerpt(body)}")
+        return Response(
+            Outcome.THROTTLED if status == 429 else Outcome.PASSING_FAULT, f"HTTP {status}: {_excerpt(body)}"
+        )
     if status == 400:
         return Response(Outcome.BAD_REQUEST, f"HTTP 400: {_excerpt(body)}")
-    return Response(Outcome.REFUSED, f"HTTP {status} without the platform's error_code (a proxy's page?): {_excerpt(body)}")
+    return Response(
+        Outcome.REFUSED, f"HTTP {status} without the platform's error_code (a proxy's page?): {_excerpt(body)}"
+    )
 
 
 def _interpret_error(status: int | None, code: str, description: str) -> Response:
@@ -85,7 +97,10 @@ def _interpret_exception(exception: Exception) -> Response:
     if isinstance(exception, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(exception):
         return Response(Outcome.REFUSED, f"the server's certificate can't be verified: {_reason(exception)}")
     if isinstance(exception, requests.exceptions.SSLError) and "alert" in str(exception):
-        return Response(Outcome.REFUSED, f"the server refused the TLS handshake (does it want a client certificate?): {_reason(exception)}")
+        return Response(
+            Outcome.REFUSED,
+            f"the server refused the TLS handshake (does it want a client certificate?): {_reason(exception)}",
+        )
     if isinstance(exception, _PASSING_EXCEPTIONS):
         return Response(Outcome.PASSING_FAULT, f"{type(exception).__name__}: {_reason(exception)}")
     return Response(Outcome.REFUSED, f"{type(exception).__name__}: {_reason(exception)}")
@@ -115,7 +130,9 @@ def _excerpt(body: bytes) -> str:
 def _reason(exception: Exception) -> str:
     """The innermost reason, without the object addresses that urllib3 prints."""
     cause: BaseException = exception
-    while (deeper := cause.__cause__ or getattr(cause, "reason", None) or cause.__context__) is not None and isinstance(deeper, BaseException):
+    while (deeper := cause.__cause__ or getattr(cause, "reason", None) or cause.__context__) is not None and isinstance(
+        deeper, BaseException
+    ):
         cause = deeper
     text = str(cause).split(": ", 1)[-1] if "object at 0x" in str(cause) else str(cause)
     return text[:200]

@@ -73,7 +73,7 @@ class Quota:
             free_at = sorted(at for at, _ in self._free) or [self._clock() + WINDOW_SECONDS]
         windows, rest = divmod(max(calls - 1, 0), self.calls_per_minute)
         last = free_at[min(rest, len(free_at) - 1)]
-        return max(0.0, last - self._clock()) + windows * WINDOW_SECONDS
+        return float(max(0.0, last - self._clock()) + windows * WINDOW_SECONDS)
 
     def _take(self) -> int:
         with self._returned:

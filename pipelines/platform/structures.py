@@ -93,6 +93,7 @@ class Judgement(msgspec.Struct, frozen=True):
     broken_fields: list[str] = []
 
 
+_count_decoder = msgspec.json.Decoder(Annotated[int, msgspec.Meta(ge=0)], strict=False)
 _envelope_decoder = msgspec.json.Decoder(Envelope)
 _record_decoder = msgspec.json.Decoder(OperationInfo, strict=False)
 
@@ -110,17 +111,22 @@ def decode_page(body: bytes) -> Page:
     except (msgspec.DecodeError, RecursionError):
         return _decode_leniently(body)
     total = _count(envelope.total_count)
-    return Page(records, _count(envelope.page_no), _count(envelope.page_size), _count(envelope.total_size) if total is None else total)
+    return Page(
+        records,
+        _count(envelope.page_no),
+        _count(envelope.page_size),
+        _count(envelope.total_size) if total is None else total,
+    )
 
 
 def _decode_leniently(body: bytes) -> Page:
-    """One record that Python reads and msgspec does not (a lone surrogate, NaN) must not make its whole page unreadable."""
+    """One record that Python reads and msgspec does not (a lone surrogate, NaN) must not make its page unreadable."""
     try:
         content = json.loads(body)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     if not isinstance(content, dict) or not isinstance(content.get("data") or [], list):
-        raise ValueError("not an object with a list in `data`")
+        raise ValueError("not an object with a list in `data`")  # noqa: TRY004 - wrong data, not a wrong call
     numbers = {key: json.dumps(content.get(key)).encode() for key in ("pageNo", "pageSize", "totalCount", "totalSize")}
     total = _count(numbers["totalCount"])
     return Page(
@@ -189,7 +195,11 @@ def _unreadable(fields: dict[str, Any], structure: type[msgspec.Struct], prefix:
     return broken
 
 
-_NESTED: dict[str, type[msgspec.Struct]] = {"targets": OperateDevices, "policy": OperatePolicy, "staResult": OperationStaResult}
+_NESTED: dict[str, type[msgspec.Struct]] = {
+    "targets": OperateDevices,
+    "policy": OperatePolicy,
+    "staResult": OperationStaResult,
+}
 
 
 def _broken_times(operation: OperationInfo) -> list[str]:
@@ -226,9 +236,10 @@ def _one_line(record: bytes) -> bytes:
 
 def _count(raw: bytes | msgspec.Raw) -> int | None:
     try:
-        return msgspec.json.decode(raw, type=Annotated[int, msgspec.Meta(ge=0)], strict=False)
+        count: int = _count_decoder.decode(raw)
     except msgspec.DecodeError:
         return None
+    return count
 
 
 def _depth(value: object) -> int:
@@ -254,4 +265,3 @@ def _without(fields: dict[str, Any], paths: list[str]) -> dict[str, Any]:
 def _shorten(value: object) -> str:
     text = json.dumps(value)
     return text if len(text) <= 60 else text[:57] + "..."
-

@@ -44,7 +44,9 @@ class Authenticator(Protocol):
 class Tokens:
     """Hands out the valid token to all workers."""
 
-    def __init__(self, authenticator: Authenticator, fixed: str | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, authenticator: Authenticator, fixed: str | None = None, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._authenticator = authenticator
         self._clock = clock
         self._lock = threading.Lock()
@@ -74,7 +76,10 @@ class Tokens:
             if self._grant is not None and self._grant.access_token != dead:
                 return self._token
             if self._fixed:
-                raise PlatformError("the access token in IODM_ACCESS_TOKEN is not valid", advice="Give a new one, or set IODM_SECRET instead")
+                raise PlatformError(
+                    "the access token in IODM_ACCESS_TOKEN is not valid",
+                    advice="Give a new one, or set IODM_SECRET instead",
+                )
             self._note_death()
             self._renew(None)
             return self._token
@@ -92,7 +97,8 @@ class Tokens:
         if len(self._killed) == KILLED_TOKENS and now - self._killed[0] <= KILLED_WITHIN_SECONDS:
             raise PlatformError(
                 f"{KILLED_TOKENS} access tokens died within {KILLED_WITHIN_SECONDS / 60:.0f} minutes",
-                advice="Another program logs in with this application id: each login ends the other's session. Stop it, or use an id of its own",
+                advice="Another program logs in with this application id, and each login ends the other's session. "
+                "Stop it, or use an id of its own",
                 error_code="1010005",
                 is_retryable=True,
             )

@@ -1,4 +1,4 @@
-"""The HTTP session: TLS that is always verified, time-outs, a pool for the workers. Knows nothing of tokens or retries."""
+"""The HTTP session: TLS that is always verified, time-outs, a pool for the workers. No tokens, no retries here."""
 
 from __future__ import annotations
 
@@ -29,11 +29,13 @@ class _NamedHostAdapter(HTTPAdapter):
 
 
 def _without_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """An `auth` that does nothing: without one, requests would replace our Authorization header by a line of ~/.netrc."""
+    """An `auth` that does nothing: without one, requests would put a line of ~/.netrc in place of our token."""
     return request
 
 
-def open_session(settings: Settings, session: requests.Session | None = None) -> tuple[requests.Session, dict[str, Any]]:
+def open_session(
+    settings: Settings, session: requests.Session | None = None
+) -> tuple[requests.Session, dict[str, Any]]:
     """Return a session for `settings`, and the options that each `send` takes. A given `session` keeps its adapters.
 
     Raises:
@@ -46,8 +48,8 @@ def open_session(settings: Settings, session: requests.Session | None = None) ->
         session.mount("http://", _NamedHostAdapter(None))
     session.auth = _without_netrc
     cert = _client_certificate(settings)
-    verify = str(settings.ca_file) if settings.ca_file else None
-    options = session.merge_environment_settings(settings.base_url, {}, True, verify, cert)
+    verify = str(settings.ca_file) if settings.ca_file else True
+    options = session.merge_environment_settings(settings.base_url or "", {}, True, verify, cert)  # noqa: FBT003
     options.pop("stream")
     timeout = (min(CONNECT_TIMEOUT_SECONDS, settings.timeout_seconds), settings.timeout_seconds)
     return session, {**options, "timeout": timeout}
@@ -66,7 +68,10 @@ def _check_tls_files(settings: Settings) -> None:
         if settings.ca_file:
             context.load_verify_locations(settings.ca_file)
     except (ssl.SSLError, OSError) as error:
-        raise SettingsError(f"IODM_CA_FILE: {settings.ca_file} is not a file of certificates ({error})", advice="Give the CA in PEM format") from None
+        raise SettingsError(
+            f"IODM_CA_FILE: {settings.ca_file} is not a file of certificates ({error})",
+            advice="Give the CA in PEM format",
+        ) from None
     try:
         if settings.client_cert:
             context.load_cert_chain(settings.client_cert, settings.client_key, password="")

@@ -1,0 +1,183 @@
+"""From raw files to the table `records` of the scratch database: the only place that reads what the raw store wrote.
+
+What is read is compared with what was received: a torn zstd file reads as a shorter one without an error. Records that
+were quarantined are judged again, by today's rules. What records mean for a task is decided in `flatten`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import duckdb
+import msgspec
+import pyarrow as pa
+
+from pipelines.errors import StorageError
+from pipelines.extract.raw import PageEntry, QuarantineEntry, SyncManifest, compress
+from pipelines.models import load
+from pipelines.platform.structures import judge
+from pipelines.sql_text import scalar
+
+RECORDS_PER_BATCH = 1_000_000
+MAX_RECORD_BYTES = 64 * 2**20
+
+RECORD_TYPE = """STRUCT(
+    operationId VARCHAR, createTime VARCHAR, startTime VARCHAR, stopTime VARCHAR, operateType VARCHAR, status VARCHAR,
+    targets STRUCT(
+        deviceGroups VARCHAR[], deviceType VARCHAR, model VARCHAR, manufacturerName VARCHAR, devices VARCHAR[]
+    ),
+    policy STRUCT(executeType VARCHAR, startTime VARCHAR, endTime VARCHAR, retryType BOOLEAN, retryTimes INTEGER),
+    staResult STRUCT(
+        total BIGINT, wait BIGINT, processing BIGINT, success BIGINT, fail BIGINT, stop BIGINT, timeout BIGINT
+    ),
+    extendPara MAP(VARCHAR, VARCHAR)
+)"""
+LINE_TYPES = {
+    "response": "BIGINT",
+    "index": "BIGINT",
+    "observed_at": "VARCHAR",
+    "broken_fields": "VARCHAR[]",
+    "record": RECORD_TYPE,
+}
+
+BROKEN_SCHEMA = pa.schema(
+    [
+        ("operation_id", pa.string()),
+        ("sync_id", pa.int64()),
+        ("position", pa.int64()),
+        ("reason", pa.string()),
+        ("record", pa.string()),
+    ]
+)
+
+
+def batches(syncs: Iterable[tuple[Path, SyncManifest]]) -> Iterator[list[tuple[Path, SyncManifest]]]:
+    """Group syncs, oldest first, so that no group but one of a single sync has more than `RECORDS_PER_BATCH` records."""
+    batch: list[tuple[Path, SyncManifest]] = []
+    records = 0
+    for folder, manifest in syncs:
+        if batch and records + manifest.records > RECORDS_PER_BATCH:
+            yield batch
+            batch, records = [], 0
+        batch.append((folder, manifest))
+        records += manifest.records
+    if batch:
+        yield batch
+
+
+def load_records(connection: duckdb.DuckDBPyConnection, batch: list[tuple[Path, SyncManifest]], scratch: Path) -> None:
+    files, expected, broken = [], 0, []
+    for folder, manifest in batch:
+        _check_pages(folder, manifest)
+        still_broken, retried = _judge_again(folder, manifest.sync_id, scratch)
+        broken += still_broken
+        files += [str(file) for file in sorted(folder.glob("records-*.jsonl.zst")) if file.stat().st_size] + retried
+        expected += manifest.records - len(still_broken)
+    _create_records(connection, files)
+    first, last = batch[0][1].sync_id, batch[-1][1].sync_id
+    readable = scalar(connection, "select count(*) from records where sync_id between ? and ?", [first, last])
+    if readable != expected:
+        raise StorageError(
+            f"the raw records of syncs {first} to {last} are torn: {readable:,} can be read, "
+            f"{expected:,} were received",
+            advice="Restore raw/ from a backup, or move the torn sync's folder away, then run `iodm rebuild`",
+        )
+    connection.execute("delete from broken_records")
+    if broken:
+        table = pa.Table.from_pylist(broken, schema=BROKEN_SCHEMA)
+        connection.register("broken_arrow", table)
+        connection.execute("insert into broken_records select * from broken_arrow")
+        connection.unregister("broken_arrow")
+
+
+def ensure_records(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the table, empty, if nothing was loaded."""
+    if not _has_records(connection):
+        _create_records(connection, [])
+
+
+def _create_records(connection: duckdb.DuckDBPyConnection, files: list[str]) -> None:
+    """Append to `records`, or create it; a batch without any good record still needs the table."""
+    columns = ", ".join(f"{name}: '{type_}'" for name, type_ in LINE_TYPES.items())
+    source = f"""read_json(
+        getvariable('record_files'), format = 'newline_delimited', ignore_errors = true, columns = {{{columns}}},
+        hive_partitioning = true, hive_types = {{'sync': BIGINT, 'synced_date': VARCHAR}}, maximum_object_size = {MAX_RECORD_BYTES}
+    )"""
+    if not files:
+        source = f"(select *, cast(null as bigint) as sync from (select {_empty_line()}) where false)"
+    connection.execute("set variable record_files = $files", {"files": files})
+    connection.execute(f"create or replace temp view raw_lines as select * from {source}")
+    connection.execute(f"create or replace temp view typed_records as {load('core')['records'].sql}")
+    target = "insert into records" if _has_records(connection) else "create table records as"
+    try:
+        connection.execute(f"{target} select * from with_fingerprints('typed_records')")
+    except (duckdb.IOException, duckdb.InvalidInputException) as error:
+        raise StorageError(
+            f"raw records can't be read: {error}", advice="Restore raw/ from a backup, then run `iodm rebuild`"
+        ) from error
+
+
+def _has_records(connection: duckdb.DuckDBPyConnection) -> bool:
+    return bool(
+        scalar(
+            connection,
+            "select count(*) from duckdb_tables() where table_name = 'records' and database_name = current_database()",
+        )
+    )
+
+
+def _empty_line() -> str:
+    return ", ".join(f"cast(null as {type_}) as {name}" for name, type_ in LINE_TYPES.items())
+
+
+def _check_pages(folder: Path, manifest: SyncManifest) -> None:
+    """Compare the manifest with `pages.jsonl`: a file cut short is noticed here, before anything is made of it."""
+    try:
+        entries = [
+            msgspec.json.decode(line, type=PageEntry) for line in (folder / "pages.jsonl").read_bytes().splitlines()
+        ]
+        found = (len(entries), sum(entry.records for entry in entries))
+    except (msgspec.DecodeError, FileNotFoundError):
+        found = (0, 0)
+    if found != (manifest.pages, manifest.records):
+        raise StorageError(
+            f"{folder / 'pages.jsonl'} is torn: {found[0]:,} responses with {found[1]:,} records, "
+            f"expected {manifest.pages:,} with {manifest.records:,}",
+            advice="Restore raw/ from a backup, or move this sync's folder away, then run `iodm rebuild`",
+        )
+
+
+def _judge_again(folder: Path, sync_id: int, scratch: Path) -> tuple[list[dict[str, object]], list[str]]:
+    """Judge quarantined records by today's rules: those still broken as rows, the others as a file of records."""
+    broken: list[dict[str, object]] = []
+    good = []
+    for line in (folder / "quarantine.jsonl").read_bytes().splitlines():
+        entry = msgspec.json.decode(line, type=QuarantineEntry)
+        judgement = judge(entry.record.encode())
+        if judgement.reason is None:
+            time = entry.observed_at.strftime("%Y-%m-%dT%H:%M:%SZ")
+            head = {
+                "response": entry.response,
+                "index": entry.index,
+                "observed_at": time,
+                "broken_fields": judgement.broken_fields,
+            }
+            good.append(msgspec.json.encode({**head, "record": msgspec.Raw(entry.record.encode())}) + b"\n")
+        else:
+            position = entry.response * 1_000_000 + entry.index
+            broken.append(
+                {
+                    "operation_id": entry.operation_id,
+                    "sync_id": sync_id,
+                    "position": position,
+                    "reason": judgement.reason,
+                    "record": entry.record,
+                }
+            )
+    if not good:
+        return broken, []
+    file = scratch / "synced_date=retried" / f"sync={sync_id:06d}" / "records.jsonl.zst"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(compress(b"".join(good)))
+    return broken, [str(file)]
