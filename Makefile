@@ -1,0 +1,53 @@
+# What to run: `make demo` to see it work, `make` for the list. Each target makes the environment that it needs.
+# Another Python: `make demo PYTHON=python3.13`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+
+.DEFAULT_GOAL := help
+.PHONY: help demo ui test e2e lint bench lock clean
+
+help: ## this list
+	@sed -nE 's/^([a-z0-9]+):.*## (.*)/  make \1@\2/p' $(MAKEFILE_LIST) | column -t -s @
+
+demo: $(READY) ## simulate a platform, sync it over some days, print the report
+	$(BIN)/iodm demo
+
+ui: $(READY) ## serve Dagster's pages over the warehouse
+	$(BIN)/python -m iodm_assets.ui
+
+test: $(READY) ## every test but the end-to-end ones, in random order, with coverage
+	$(BIN)/pytest -m "not e2e" --cov --cov-report=term:skip-covered
+
+e2e: $(READY) ## tests with real processes and a browser (needs Chromium)
+	$(BIN)/pytest -m e2e
+
+lint: $(READY) ## style, SQL, types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/sqlfluff lint sql
+	$(BIN)/mypy
+
+bench: $(READY) ## measure against a bare loop, dlt and pandas (about ten minutes)
+	$(BIN)/python benchmarks/run.py
+
+lock: ## renew requirements.lock from pyproject.toml (about two minutes)
+	@test -x $(BIN)/pip-compile || $(MAKE) $(READY)
+	CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --upgrade --all-extras --build-deps-for editable --generate-hashes \
+		--strip-extras --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --output-file requirements.lock pyproject.toml
+
+clean: ## remove environments, caches and build products; never touches warehouse/
+	rm -rf $(VENV) .peers build dist benchmarks/work *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -type d -name __pycache__ -not -path './warehouse/*' -prune -exec rm -rf {} +
+
+# The stamp is written last: an environment that was interrupted is made again.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": make PYTHON=python3.12 …" if sys.version_info < (3, 11) else 0)'
+	@echo "Making $(VENV): about a minute, once."
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
