@@ -16,7 +16,7 @@ import pyarrow as pa
 from pipelines.errors import StorageError
 from pipelines.extract.raw import PageEntry, QuarantineEntry, SyncManifest, compress
 from pipelines.models import load
-from pipelines.platform.structures import judge
+from pipelines.platform.judgement import judge
 from pipelines.sql_text import scalar
 
 RECORDS_PER_BATCH = 1_000_000
@@ -53,7 +53,7 @@ BROKEN_SCHEMA = pa.schema(
 
 
 def batches(syncs: Iterable[tuple[Path, SyncManifest]]) -> Iterator[list[tuple[Path, SyncManifest]]]:
-    """Group syncs, oldest first, so that no group but one of a single sync has more than `RECORDS_PER_BATCH` records."""
+    """Group syncs, oldest first, in groups of a single sync or of at most `RECORDS_PER_BATCH` records."""
     batch: list[tuple[Path, SyncManifest]] = []
     records = 0
     for folder, manifest in syncs:
@@ -67,6 +67,11 @@ def batches(syncs: Iterable[tuple[Path, SyncManifest]]) -> Iterator[list[tuple[P
 
 
 def load_records(connection: duckdb.DuckDBPyConnection, batch: list[tuple[Path, SyncManifest]], scratch: Path) -> None:
+    """Load the records of a batch of committed syncs into `records`, and those still broken into `broken_records`.
+
+    Raises:
+        StorageError: a raw file is torn: it holds less than its sync received.
+    """
     files, expected, broken = [], 0, []
     for folder, manifest in batch:
         _check_pages(folder, manifest)
@@ -102,7 +107,8 @@ def _create_records(connection: duckdb.DuckDBPyConnection, files: list[str]) -> 
     columns = ", ".join(f"{name}: '{type_}'" for name, type_ in LINE_TYPES.items())
     source = f"""read_json(
         getvariable('record_files'), format = 'newline_delimited', ignore_errors = true, columns = {{{columns}}},
-        hive_partitioning = true, hive_types = {{'sync': BIGINT, 'synced_date': VARCHAR}}, maximum_object_size = {MAX_RECORD_BYTES}
+        hive_partitioning = true, hive_types = {{'sync': BIGINT, 'synced_date': VARCHAR}},
+        maximum_object_size = {MAX_RECORD_BYTES}
     )"""
     if not files:
         source = f"(select *, cast(null as bigint) as sync from (select {_empty_line()}) where false)"

@@ -27,7 +27,7 @@ import pyarrow as pa
 
 from pipelines.errors import StorageError
 from pipelines.platform.client import Reply
-from pipelines.platform.structures import Judgement, judge
+from pipelines.platform.judgement import Judgement, judge
 from pipelines.warehouse import Warehouse, sync_to_disk
 
 PAGES_PER_FILE = 100  # several files, so that they are read in parallel

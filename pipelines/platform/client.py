@@ -24,6 +24,7 @@ import urllib3
 from pipelines.errors import PlatformError
 from pipelines.platform.outcomes import Outcome, Response, interpret
 from pipelines.platform.quota import Quota
+from pipelines.platform.refusals import gave_up, refused
 from pipelines.platform.structures import Page, decode_page
 from pipelines.platform.tokens import Grant, Tokens
 from pipelines.platform.transport import open_session
@@ -154,8 +155,13 @@ class Client:
         except tenacity.RetryError as error:
             failure = error.last_attempt.exception()
             assert isinstance(failure, _AttemptFailedError)  # noqa: S101 - the only type that is retried
-            raise self._gave_up(
-                method, path, failure.response, error.last_attempt.attempt_number, self._clock() - started
+            raise gave_up(
+                method,
+                f"{self._settings.base_url}{path}",
+                failure.response,
+                attempts=error.last_attempt.attempt_number,
+                seconds=self._clock() - started,
+                has_answered=self._has_answered.is_set(),
             ) from None
 
     def _attempt(
@@ -181,7 +187,7 @@ class Client:
         if response.outcome is Outcome.TOKEN_DEAD and token is not None:
             self._tokens.replace(token)
         elif response.outcome not in {Outcome.THROTTLED, Outcome.PASSING_FAULT}:
-            raise self._refused(method, path, status, response)
+            raise refused(method, f"{self._settings.base_url}{path}", status, response)
         raise _AttemptFailedError(response)
 
     def _send(
@@ -218,50 +224,6 @@ class Client:
             return THROTTLE_DEADLINE_SECONDS
         patience = self._settings.timeout_seconds * FAULT_DEADLINE_TIMEOUTS
         return patience if self._has_answered.is_set() else min(patience, FIRST_CONTACT_SECONDS)
-
-    def _gave_up(self, method: str, path: str, response: Response, attempts: int, seconds: float) -> PlatformError:
-        advice = {
-            Outcome.THROTTLED: "Another program uses this application's quota: lower IODM_CALLS_PER_MINUTE, or stop it",
-            Outcome.TOKEN_DEAD: "Check IODM_APP_ID: the platform does not take the tokens that it gives",
-        }.get(
-            response.outcome,
-            "Run it again later"
-            if self._has_answered.is_set()
-            else "Check IODM_BASE_URL, and that this machine may reach it",
-        )
-        return PlatformError(
-            f"gave up on {method} {self._settings.base_url}{path} after {attempts} attempts in {seconds:.0f} s: "
-            f"{response.detail}",
-            advice=advice,
-            method=method,
-            url=f"{self._settings.base_url}{path}",
-            error_code=response.error_code,
-            attempts=attempts,
-            is_retryable=True,
-        )
-
-    def _refused(self, method: str, path: str, status: int | None, response: Response) -> PlatformError:
-        if path == LOGIN_PATH and response.error_code:
-            advice = (
-                "Check IODM_APP_ID and IODM_SECRET"
-                if response.error_code == "100208"
-                else "Ask the platform's operator about this application"
-            )
-        elif "certificate can't be verified" in response.detail:
-            advice = "Set IODM_CA_FILE to the CA of the platform's certificate package, "
-            advice += "or IODM_TLS_SERVER_NAME if the URL holds a bare address"
-        elif "TLS handshake" in response.detail:
-            advice = "Set IODM_CLIENT_CERT and IODM_CLIENT_KEY"
-        else:
-            advice = "Check IODM_BASE_URL, IODM_APP_ID and what this application may do"
-        return PlatformError(
-            f"{method} {self._settings.base_url}{path} was refused: {response.detail}",
-            advice=advice,
-            method=method,
-            url=f"{self._settings.base_url}{path}",
-            status=status,
-            error_code=response.error_code,
-        )
 
 
 def _decode_grant(body: bytes) -> Grant:

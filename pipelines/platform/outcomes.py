@@ -34,6 +34,7 @@ class Response(msgspec.Struct, frozen=True):
     outcome: Outcome
     detail: str = ""
     error_code: str | None = None
+    advice: str = ""
 
 
 _BY_ERROR_CODE = {
@@ -50,6 +51,10 @@ _BY_ERROR_CODE = {
     "50252": Outcome.PASSING_FAULT,
 }
 
+_CA_ADVICE = (
+    "Set IODM_CA_FILE to the CA of the platform's certificate package, "
+    "or IODM_TLS_SERVER_NAME if the URL holds a bare address"
+)
 _PASSING_EXCEPTIONS = (
     requests.ConnectionError,
     requests.Timeout,
@@ -95,11 +100,14 @@ def _interpret_error(status: int | None, code: str, description: str) -> Respons
 
 def _interpret_exception(exception: Exception) -> Response:
     if isinstance(exception, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(exception):
-        return Response(Outcome.REFUSED, f"the server's certificate can't be verified: {_reason(exception)}")
+        return Response(
+            Outcome.REFUSED, f"the server's certificate can't be verified: {_reason(exception)}", advice=_CA_ADVICE
+        )
     if isinstance(exception, requests.exceptions.SSLError) and "alert" in str(exception):
         return Response(
             Outcome.REFUSED,
-            f"the server refused the TLS handshake (does it want a client certificate?): {_reason(exception)}",
+            f"the server refused the TLS handshake: {_reason(exception)}",
+            advice="If it wants a client certificate, set IODM_CLIENT_CERT and IODM_CLIENT_KEY",
         )
     if isinstance(exception, _PASSING_EXCEPTIONS):
         return Response(Outcome.PASSING_FAULT, f"{type(exception).__name__}: {_reason(exception)}")

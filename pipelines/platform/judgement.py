@@ -1,0 +1,145 @@
+"""What makes a record unusable, and which fields of a usable one can't be read.
+
+Fails by value, not by exception: a record that can't be used comes back with the reason, a field that can't be read
+with its path.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from pipelines.platform.structures import OperateDevices, OperatePolicy, OperationInfo, OperationStaResult
+
+MAX_DEPTH = 100  # DuckDB refuses JSON nested deeper than 128
+
+_record_decoder = msgspec.json.Decoder(OperationInfo, strict=False)
+
+
+class Judgement(msgspec.Struct, frozen=True):
+    """What a record is worth: `reason` says why it can't be used, `broken_fields` which fields become null."""
+
+    operation_id: str | None = None
+    reason: str | None = None
+    broken_fields: list[str] = []
+
+
+def judge(record: bytes) -> Judgement:
+    """Decide whether a record is an OperationInfo, and which of its fields can't be read.
+
+    A record is unusable if it is not an object, has no `operationId`, its `createTime` is null or broken, or a counter
+    has the wrong type or is negative. Any other broken field is named by its path and becomes null.
+    """
+    try:
+        if record.count(b"}") + record.count(b"]") > MAX_DEPTH and _depth(json.loads(record)) > MAX_DEPTH:
+            return Judgement(_operation_id(record), f"nested deeper than {MAX_DEPTH}")
+        operation = _record_decoder.decode(record)
+    except (msgspec.DecodeError, RecursionError, ValueError):
+        return _judge_by_field(record)
+    if operation.operation_id == "":
+        return Judgement(None, "operationId: missing")
+    operation_id = str(operation.operation_id)
+    if not _is_time(operation.create_time):
+        return Judgement(operation_id, f"createTime: not yyyyMMdd'T'HHmmss'Z': {operation.create_time[:40]!r}")
+    return Judgement(operation_id, None, _broken_times(operation))
+
+
+def _judge_by_field(record: bytes) -> Judgement:
+    """The slow path for a record that is not an OperationInfo as a whole: field by field."""
+    try:
+        msgspec.json.decode(record)  # refuses what DuckDB would refuse too: lone surrogates, NaN
+        fields = json.loads(record)
+    except (ValueError, RecursionError) as error:
+        return Judgement(_operation_id(record), f"not readable as JSON: {error}"[:200])
+    if not isinstance(fields, dict):
+        return Judgement(None, f"not an object but {type(fields).__name__}")
+    operation_id = _operation_id(record)
+    if operation_id is None:
+        return Judgement(None, "operationId: missing")
+    broken = _unreadable(fields, OperationInfo, "")
+    for path in broken:
+        if path == "createTime" or path.startswith("staResult."):
+            return Judgement(operation_id, f"{path}: {_shorten(_follow(fields, path))}")
+    if not _is_time(fields["createTime"]):
+        return Judgement(operation_id, f"createTime: not yyyyMMdd'T'HHmmss'Z': {_shorten(fields['createTime'])}")
+    readable = msgspec.convert(_without(fields, broken), OperationInfo, strict=False)
+    return Judgement(operation_id, None, sorted({*broken, *_broken_times(readable)}))
+
+
+def _unreadable(fields: dict[str, Any], structure: type[msgspec.Struct], prefix: str) -> list[str]:
+    """Paths of the fields that don't have the documented type; inside a nested object only its broken fields."""
+    broken = []
+    for field in msgspec.structs.fields(structure):
+        value = fields.get(field.encode_name)
+        nested = _NESTED.get(field.encode_name)
+        if nested is not None and isinstance(value, dict):
+            broken += _unreadable(value, nested, f"{field.encode_name}.")
+            continue
+        try:
+            msgspec.convert(value, field.type, strict=False)
+        except (msgspec.ValidationError, OverflowError):
+            broken.append(prefix + field.encode_name)
+    return broken
+
+
+_NESTED: dict[str, type[msgspec.Struct]] = {
+    "targets": OperateDevices,
+    "policy": OperatePolicy,
+    "staResult": OperationStaResult,
+}
+
+
+def _broken_times(operation: OperationInfo) -> list[str]:
+    times = {"startTime": operation.start_time, "stopTime": operation.stop_time}
+    if operation.policy is not None:
+        times |= {"policy.startTime": operation.policy.start_time, "policy.endTime": operation.policy.end_time}
+    return [path for path, value in times.items() if value and not _is_time(value)]
+
+
+def _is_time(value: object) -> bool:
+    if not isinstance(value, str) or len(value) != 16 or value[8] != "T" or value[15] != "Z" or not value.isascii():
+        return False
+    if not (value[:8] + value[9:15]).isdigit():
+        return False
+    try:
+        datetime.fromisoformat(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _operation_id(record: bytes) -> str | None:
+    try:
+        value = json.loads(record).get("operationId")
+    except (ValueError, AttributeError, RecursionError):
+        return None
+    usable = isinstance(value, str | int) and not isinstance(value, bool) and value != ""
+    return str(value).encode(errors="replace").decode() if usable else None
+
+
+def _depth(value: object) -> int:
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(_depth, children), default=0)
+
+
+def _follow(fields: dict[str, Any], path: str) -> object:
+    value: Any = fields
+    for key in path.split("."):
+        value = value.get(key)
+    return value
+
+
+def _without(fields: dict[str, Any], paths: list[str]) -> dict[str, Any]:
+    kept = {key: dict(value) if isinstance(value, dict) else value for key, value in fields.items()}
+    for path in paths:
+        *parents, name = path.split(".")
+        (kept[parents[0]] if parents else kept).pop(name)
+    return kept
+
+
+def _shorten(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."
