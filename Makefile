@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 .PHONY: help demo ui test e2e lint bench lock clean
 
 help: ## this list
-	@sed -nE 's/^([a-z0-9]+):.*## (.*)/  make \1@\2/p' $(MAKEFILE_LIST) | column -t -s @
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(READY) ## simulate a platform, sync it over some days, print the report
 	$(BIN)/iodm demo
@@ -34,10 +34,11 @@ lint: $(READY) ## style, SQL, types
 bench: $(READY) ## measure against a bare loop, dlt and pandas (about ten minutes)
 	$(BIN)/python benchmarks/run.py
 
+# Extras stay in the lock: pip refuses `gql==` for `gql[requests]` where hashes are required.
 lock: ## renew requirements.lock from pyproject.toml (about two minutes)
 	@test -x $(BIN)/pip-compile || $(MAKE) $(READY)
 	CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --upgrade --all-extras --build-deps-for editable --generate-hashes \
-		--strip-extras --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --output-file requirements.lock pyproject.toml
+		--no-strip-extras --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --output-file requirements.lock pyproject.toml
 
 clean: ## remove environments, caches and build products; never touches warehouse/
 	rm -rf $(VENV) .peers build dist benchmarks/work *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
