@@ -49,7 +49,7 @@ def refuse_if_failed(results: list[CheckResult]) -> None:
     """Raise for the first failed check of severity `error`.
 
     Raises:
-        CheckFailedError: with the check's name and some of the rows.
+        CheckFailedError: with the check's name, some of the rows, and all results.
     """
     for result in results:
         if result.severity == "error" and not result.passed:
@@ -59,6 +59,7 @@ def refuse_if_failed(results: list[CheckResult]) -> None:
                 advice=f"Nothing was published. See sql/checks/{result.name}.sql",
                 check=result.name,
                 sample=result.sample,
+                results=results,
             )
 
 

@@ -11,6 +11,11 @@ An error says what we were doing, what came back, and what to try next. No error
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipelines.checks import CheckResult
+
 
 class IodmError(Exception):
     """An error with advice; `exit_code` is what the command line ends with, `is_retryable` whether waiting may help."""
@@ -28,14 +33,17 @@ class IodmError(Exception):
 
 
 class CheckFailedError(IodmError):
-    """A check of severity `error` found rows; `check` names the SQL file and `sample` holds some of the rows."""
+    """A check of severity `error` found rows; `check` names its SQL file, `results` holds what every check found."""
 
     exit_code = 1
 
-    def __init__(self, message: str, *, advice: str, check: str, sample: list[dict[str, object]]) -> None:
+    def __init__(
+        self, message: str, *, advice: str, check: str, sample: list[dict[str, object]], results: list[CheckResult]
+    ) -> None:
         super().__init__(message, advice=advice)
         self.check = check
         self.sample = sample
+        self.results = results
 
 
 class SettingsError(IodmError):

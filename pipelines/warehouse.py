@@ -100,6 +100,18 @@ def writer_lock(warehouse: Warehouse) -> Iterator[None]:
         lock.release()
 
 
+def is_locked(warehouse: Warehouse) -> bool:
+    """True while a run writes here or calls the platform; makes nothing where there is no warehouse yet."""
+    if not warehouse.root.is_dir():
+        return False
+    lock = filelock.FileLock(warehouse.root / ".lock", timeout=0)
+    try:
+        with storage_errors(f"lock {warehouse.root}"), lock:
+            return False
+    except filelock.Timeout:
+        return True
+
+
 def source_of(settings: Settings) -> dict[str, str]:
     """What identifies a source: host and port, application, scope. The simulator is one source at whatever port."""
     if settings.app_id == SIMULATOR_APP_ID and settings.is_local:
