@@ -1,0 +1,12 @@
+"""Dagster's view of the pipeline: what there is, when it runs, what each run found. All I/O is in `pipelines`.
+
+- `definitions`   everything put together; what Dagster loads
+- `resources`     the settings of a run, read when it needs them
+- `assets`        `raw/operations`, then `core/*` and `marts/*` in one step
+- `specs`         what each asset is: columns, SQL, version, what it is made from
+- `checks`        `sql/checks` as asset checks
+- `metadata`      what a run found, on each materialization
+- `failures`      errors of the pipeline as Dagster shows them
+- `schedules`     the job and when it runs
+- `ui`            `python -m iodm_assets.ui`: Dagster for one warehouse, with the simulator where no platform is set
+"""

@@ -1,0 +1,58 @@
+"""The assets: `raw/operations` reads the platform, then one step publishes all of `core/*` and `marts/*` at once.
+
+They belong to one step because one file is published, whole or not at all. What the steps do is in `pipelines.run`.
+(Annotations are no strings here, because Dagster reads those of `context` as they are.)
+"""
+
+import time
+from collections.abc import Iterator
+
+import dagster as dg
+
+from iodm_assets.checks import check_results, check_specs
+from iodm_assets.failures import RETRIES, failures
+from iodm_assets.metadata import extraction_metadata, publication_metadata, read_published
+from iodm_assets.resources import SettingsResource
+from iodm_assets.specs import RAW_OPERATIONS, published_specs
+from pipelines.errors import CheckFailedError
+from pipelines.progress import LogLines
+from pipelines.run import extract, refresh
+
+
+@dg.asset(key=RAW_OPERATIONS, group_name="raw", kinds={"json"}, retry_policy=RETRIES)
+def raw_operations(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.MaterializeResult[None]:
+    """Every upgrade task of the platform, each record as received, with the responses that brought them."""
+    started = time.monotonic()
+    with failures():
+        extraction = extract(settings.load(), LogLines(context.log), announce=context.log.info)
+    return dg.MaterializeResult(metadata=extraction_metadata(extraction, time.monotonic() - started))
+
+
+def published_assets() -> dg.AssetsDefinition:
+    """All tables of the published file. Not subsettable: none can be published without the others."""
+    specs = published_specs()
+
+    @dg.multi_asset(name="publish", specs=specs, check_specs=check_specs(), can_subset=False, retry_policy=RETRIES)
+    def publish(
+        context: dg.AssetExecutionContext, settings: SettingsResource
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
+        """Apply what was read, check it, serve it.
+
+        Where a check of severity `error` fails, nothing is served: then the step reports the checks and fails without
+        a materialization. (A blocking check inside a multi-asset would let its assets be recorded as materialized.)
+        """
+        started = time.monotonic()
+        with failures():
+            try:
+                publication = refresh(settings.load(), LogLines(context.log))
+            except CheckFailedError as error:
+                yield from check_results(error.results)
+                raise
+            published = read_published(settings.warehouse())
+        seconds = time.monotonic() - started
+        for spec in specs:
+            metadata = publication_metadata(spec.key.to_user_string(), publication, published, seconds)
+            yield dg.MaterializeResult(asset_key=spec.key, metadata=metadata)
+        yield from check_results(publication.checks)
+
+    return publish

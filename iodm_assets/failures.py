@@ -1,0 +1,39 @@
+"""Errors of the pipeline as Dagster shows them: what happened, what to try, whether waiting may help."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import dagster as dg
+
+from iodm_assets.metadata import sample_table
+from pipelines.errors import CheckFailedError, IodmError, PlatformError
+
+RETRIES = dg.RetryPolicy(max_retries=2, delay=30)
+"""For a passing fault that outlives the client's own patience, and for a writer that is about to end."""
+
+
+@contextlib.contextmanager
+def failures() -> Iterator[None]:
+    """Turn an error of the pipeline into a `dg.Failure`.
+
+    Raises:
+        Failure: with message and advice; it allows retries where waiting may help.
+    """
+    try:
+        yield
+    except IodmError as error:
+        raise dg.Failure(str(error), metadata=_metadata(error), allow_retries=error.is_retryable) from error
+
+
+def _metadata(error: IodmError) -> dict[str, dg.MetadataValue]:
+    values: dict[str, dg.MetadataValue] = {"advice": dg.MetadataValue.text(error.advice)}
+    if isinstance(error, CheckFailedError):
+        values["check"] = dg.MetadataValue.text(f"sql/checks/{error.check}.sql")
+        values["sample"] = sample_table(error.sample)
+    elif isinstance(error, PlatformError):
+        known = {"method": error.method, "url": error.url, "status": error.status, "error_code": error.error_code}
+        values |= {name: dg.MetadataValue.text(str(value)) for name, value in known.items() if value}
+        values["attempts"] = dg.MetadataValue.int(error.attempts)
+    return values

@@ -1,0 +1,108 @@
+"""What a run found, as typed metadata of its materializations. Decides nothing; the numbers come from `pipelines`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from pipelines.extract.raw import newest_sync
+from pipelines.publish import Publication
+from pipelines.report import query
+from pipelines.run import Extraction
+from pipelines.warehouse import Warehouse
+
+Metadata = dict[str, Any]
+
+_COLUMNS = """
+select schema_name || '/' || table_name, column_name, data_type, comment
+from duckdb_columns()
+where schema_name in ('core', 'marts')
+order by column_index
+"""
+_ROWS = """
+select schema_name || '/' || table_name, estimated_size
+from duckdb_tables()
+where schema_name in ('core', 'marts')
+"""
+_LAST_SYNC = "select sync_id, mode, grade, api_calls as calls, pages from core.syncs order by sync_id desc limit 1"
+
+
+@dataclass(frozen=True)
+class Published:
+    """What the published file says of itself: rows and columns by relation (`core/operations`), the last sync in it."""
+
+    rows: dict[str, int]
+    columns: dict[str, dg.TableSchema]
+    last_sync: Metadata
+
+
+def read_published(warehouse: Warehouse) -> Published:
+    """Ask the published file.
+
+    Raises:
+        StorageError: it can't be opened.
+    """
+    columns: dict[str, list[dg.TableColumn]] = {}
+    for relation, name, data_type, comment in query(warehouse, _COLUMNS).rows:
+        columns.setdefault(relation, []).append(dg.TableColumn(name, data_type, comment))
+    rows = dict(query(warehouse, _ROWS).rows)  # exact, not estimated: nothing was deleted from a file made from scratch
+    return Published(
+        rows, {relation: dg.TableSchema(each) for relation, each in columns.items()}, _last_sync(warehouse)
+    )
+
+
+def _last_sync(warehouse: Warehouse) -> Metadata:
+    result = query(warehouse, _LAST_SYNC)
+    values = dict(zip(result.columns, result.rows[0], strict=True))
+    manifest = newest_sync(warehouse)
+    if manifest is not None and manifest.sync_id == values["sync_id"]:  # else another one was committed meanwhile
+        values["evidence"] = manifest.grade_evidence
+    return values
+
+
+def extraction_metadata(extraction: Extraction, duration_seconds: float) -> Metadata:
+    """What a sync read, what that cost, and how far to trust it."""
+    manifest = extraction.manifest
+    values: Metadata = {
+        "dagster/row_count": manifest.records,
+        "sync_id": manifest.sync_id,
+        "mode": manifest.mode,
+        "grade": manifest.grade,
+        "evidence": manifest.grade_evidence,
+        "calls": manifest.api_calls,
+        "pages": manifest.pages,
+        "quarantined": manifest.quarantined,
+        "observed_at": dg.MetadataValue.timestamp(manifest.finished_at),
+        "waited_seconds": round(extraction.waited_seconds, 3),
+        "duration_seconds": round(duration_seconds, 3),
+    }
+    if manifest.total_after is not None:
+        values["total_after"] = manifest.total_after
+    return values
+
+
+def publication_metadata(
+    relation: str, publication: Publication, published: Published, duration_seconds: float
+) -> Metadata:
+    """What one relation of the published file holds, and where it came from."""
+    return {
+        "dagster/row_count": published.rows[relation],
+        "dagster/column_schema": published.columns[relation],
+        **published.last_sync,
+        "publication": publication.number,
+        "file": dg.MetadataValue.path(publication.file),
+        "changed_months": dg.MetadataValue.json(publication.changed_months),
+        "duration_seconds": round(duration_seconds, 3),
+    }
+
+
+def sample_table(rows: Sequence[Mapping[str, object]]) -> dg.MetadataValue:
+    """Some rows as a table; values as text, because Dagster knows neither timestamps nor nulls there."""
+    records = [
+        dg.TableRecord({name: "" if value is None else str(value) for name, value in row.items()}) for row in rows
+    ]
+    columns = [dg.TableColumn(name) for name in rows[0]] if rows else []
+    return dg.MetadataValue.table(records, dg.TableSchema(columns))
