@@ -6,7 +6,6 @@ numbers of the batch before.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -77,7 +76,7 @@ class ListReader:
         left = state.pages_left
         detail = f"{self._writer.records:,} records"
         if left is not None:
-            seconds = self._client.quota.seconds_until(left)
+            seconds = self._client.quota.seconds_for(left)
             detail += (
                 f", {left:,} calls left, about {seconds / 60:.0f} min of quota"
                 if seconds >= 60
@@ -94,6 +93,6 @@ def _facts(reply: Reply, page_no: int) -> PageFacts:
         total=page.total,
         echoed_page_no=page.page_no,
         echoed_page_size=page.page_size,
-        digest=hashlib.blake2b(b"".join(page.records), digest_size=16).digest(),
+        digest=hash(tuple(page.records)),
         is_beyond_limit=reply.outcome is Outcome.BEYOND_LIMIT,
     )

@@ -24,7 +24,7 @@ class PageFacts:
     total: int | None = None
     echoed_page_no: int | None = None
     echoed_page_size: int | None = None
-    digest: bytes = b""
+    digest: int = 0
     is_beyond_limit: bool = False
 
 
@@ -43,7 +43,7 @@ class Sweep:
     frontier: int = 0
     rereads: int = 0
     calls: int = 0
-    last_digest: bytes = b""
+    last_digest: int | None = None
     is_done: bool = False
     hit_ceiling: bool = False
     gave_up: bool = False
@@ -118,7 +118,7 @@ def _accept(sweep: Sweep, batch: list[PageFacts], *, is_calm: bool) -> Sweep:
     )
 
 
-def _is_suspicious(sweep: Sweep, facts: PageFacts, total: int | None, digest_before: bytes) -> bool:
+def _is_suspicious(sweep: Sweep, facts: PageFacts, total: int | None, digest_before: int | None) -> bool:
     if facts.is_beyond_limit:
         return total is not None and facts.page_no * sweep.page_size < total
     if facts.echoed_page_no is not None and facts.echoed_page_no != facts.page_no:
@@ -135,8 +135,8 @@ def _expected(sweep: Sweep, page_no: int) -> int:
     return max(0, min(sweep.page_size, sweep.total - page_no * sweep.page_size))
 
 
-def _with_digest_before(sweep: Sweep, batch: list[PageFacts]) -> list[tuple[PageFacts, bytes]]:
-    first = sweep.last_digest if batch[0].page_no >= sweep.frontier else b""
+def _with_digest_before(sweep: Sweep, batch: list[PageFacts]) -> list[tuple[PageFacts, int | None]]:
+    first = sweep.last_digest if batch[0].page_no >= sweep.frontier else None
     return list(zip(batch, [first, *(facts.digest for facts in batch)], strict=False))
 
 

@@ -7,6 +7,7 @@ with its path.
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime
 from typing import Any
 
@@ -20,11 +21,18 @@ _record_decoder = msgspec.json.Decoder(OperationInfo, strict=False)
 
 
 class Judgement(msgspec.Struct, frozen=True):
-    """What a record is worth: `reason` says why it can't be used, `broken_fields` which fields become null."""
+    """What a record is worth: `reason` says why it can't be used, `broken_fields` which fields become null.
+
+    `operation_id` is given where one of them is, and the record has one.
+    """
 
     operation_id: str | None = None
     reason: str | None = None
     broken_fields: list[str] = []
+
+
+_GOOD = Judgement()
+_TIME = re.compile("[0-9]{8}T[0-9]{6}Z")
 
 
 def judge(record: bytes) -> Judgement:
@@ -44,7 +52,8 @@ def judge(record: bytes) -> Judgement:
     operation_id = str(operation.operation_id)
     if not _is_time(operation.create_time):
         return Judgement(operation_id, f"createTime: not yyyyMMdd'T'HHmmss'Z': {operation.create_time[:40]!r}")
-    return Judgement(operation_id, None, _broken_times(operation))
+    broken_times = _broken_times(operation)
+    return Judgement(operation_id, None, broken_times) if broken_times else _GOOD
 
 
 def _judge_by_field(record: bytes) -> Judgement:
@@ -93,16 +102,14 @@ _NESTED: dict[str, type[msgspec.Struct]] = {
 
 
 def _broken_times(operation: OperationInfo) -> list[str]:
-    times = {"startTime": operation.start_time, "stopTime": operation.stop_time}
+    times = [("startTime", operation.start_time), ("stopTime", operation.stop_time)]
     if operation.policy is not None:
-        times |= {"policy.startTime": operation.policy.start_time, "policy.endTime": operation.policy.end_time}
-    return [path for path, value in times.items() if value and not _is_time(value)]
+        times += [("policy.startTime", operation.policy.start_time), ("policy.endTime", operation.policy.end_time)]
+    return [path for path, value in times if value and not _is_time(value)]
 
 
 def _is_time(value: object) -> bool:
-    if not isinstance(value, str) or len(value) != 16 or value[8] != "T" or value[15] != "Z" or not value.isascii():
-        return False
-    if not (value[:8] + value[9:15]).isdigit():
+    if not isinstance(value, str) or not _TIME.fullmatch(value):
         return False
     try:
         datetime.fromisoformat(value)

@@ -67,13 +67,9 @@ class Quota:
                 heapq.heappush(self._free, (free_at, index))
                 self._returned.notify()
 
-    def seconds_until(self, calls: int) -> float:
-        """How long `calls` more calls will take at least, were each answered at once."""
-        with self._lock:
-            free_at = sorted(at for at, _ in self._free) or [self._clock() + WINDOW_SECONDS]
-        windows, rest = divmod(max(calls - 1, 0), self.calls_per_minute)
-        last = free_at[min(rest, len(free_at) - 1)]
-        return float(max(0.0, last - self._clock()) + windows * WINDOW_SECONDS)
+    def seconds_for(self, calls: int) -> float:
+        """How long `calls` more calls take at this quota, were each answered at once."""
+        return max(calls - 1, 0) // self.calls_per_minute * WINDOW_SECONDS
 
     def _take(self) -> int:
         with self._returned:
