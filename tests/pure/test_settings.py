@@ -1,0 +1,127 @@
+"""Settings: each wrong value is named with what to write, and no secret is ever shown."""
+
+import pickle
+import traceback
+
+import pytest
+
+from pipelines.errors import SettingsError
+from pipelines.settings import Settings, load_settings, require_platform
+
+SECRET = "do-not-show-this"
+
+
+@pytest.fixture(autouse=True)
+def _nowhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # no .env of this machine
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("IODM_BASE_URL", "platform:8743"),
+        ("IODM_BASE_URL", "ftp://platform"),
+        ("IODM_BASE_URL", "https://platform/iodm"),
+        ("IODM_BASE_URL", "https://platform:port"),
+        ("IODM_BASE_URL", "https://platform:99999"),
+        ("IODM_BASE_URL", "https://"),
+        ("IODM_BASE_URL", "https://user@platform:8743"),
+        ("IODM_BASE_URL", "http://platform:8743"),
+        ("IODM_BASE_URL", "http://10.0.0.7"),
+        ("IODM_BASE_URL", "http://127.0.0.1.example.com"),
+        ("IODM_BASE_URL", "http://localhost.example.com"),
+        ("IODM_CALLS_PER_MINUTE", "0"),
+        ("IODM_CALLS_PER_MINUTE", "many"),
+        ("IODM_PAGE_SIZE", "0"),
+        ("IODM_PAGE_SIZE", "101"),
+        ("IODM_PAGE_SIZE", "ten"),
+        ("IODM_TIMEOUT_SECONDS", "0"),
+        ("IODM_TIMEOUT_SECONDS", "-1"),
+        ("IODM_OPERATION_TYPE", "hardware_upgrade"),
+        ("IODM_CA_FILE", "missing.pem"),
+        ("IODM_CLIENT_CERT", "missing.pem"),
+        ("IODM_CLIENT_KEY", "missing.key"),
+        ("IODM_MEMORY_LIMIT", "lots"),
+        ("IODM_MEMORY_LIMIT", "1GB'; drop"),
+        ("IODM_TARGET_SUCCESS_RATE", "95"),
+        ("IODM_TARGET_SUCCESS_RATE", "0"),
+        ("IODM_TARGET_SUCCESS_RATE", "nan"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_its_name(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=name) as caught:
+        load_settings()
+    assert caught.value.exit_code == 2
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) > len(name) + 20  # says what to write
+
+
+def test_several_wrong_values_are_all_named(monkeypatch):
+    monkeypatch.setenv("IODM_PAGE_SIZE", "0")
+    monkeypatch.setenv("IODM_TIMEOUT_SECONDS", "0")
+    with pytest.raises(SettingsError, match=r"IODM_PAGE_SIZE.*IODM_TIMEOUT_SECONDS"):
+        load_settings()
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8743", "http://localhost:8743", "http://[::1]:8743", "http://127.9.9.9", "https://platform:8743", "https://10.0.0.7:8743/"])
+def test_https_goes_anywhere_and_http_only_to_this_machine(monkeypatch, url):
+    monkeypatch.setenv("IODM_BASE_URL", url)
+    assert load_settings().base_url == url.rstrip("/")
+
+
+def test_a_key_without_its_certificate_is_refused(tmp_path, monkeypatch):
+    key = tmp_path / "client.key"
+    key.write_text("key")
+    monkeypatch.setenv("IODM_CLIENT_KEY", str(key))
+    with pytest.raises(SettingsError, match="IODM_CLIENT_CERT"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("known", "missing"),
+    [
+        ({}, "IODM_BASE_URL"),
+        ({"base_url": "https://platform"}, "IODM_APP_ID"),
+        ({"base_url": "https://platform", "app_id": "a"}, "IODM_SECRET"),
+    ],
+)
+def test_what_a_sync_lacks_is_named(known, missing):
+    with pytest.raises(SettingsError, match=missing):
+        require_platform(load_settings(**known))
+
+
+def test_a_token_is_as_good_as_a_secret():
+    require_platform(load_settings(base_url="https://platform", app_id="a", access_token="t"))
+
+
+def test_an_empty_variable_is_as_good_as_none(monkeypatch):
+    monkeypatch.setenv("IODM_BASE_URL", "")
+    monkeypatch.setenv("IODM_PAGE_SIZE", "")
+    assert load_settings().base_url is None
+    assert load_settings().page_size == 100
+
+
+def test_settings_come_from_a_file_too_and_the_environment_wins(tmp_path, monkeypatch):
+    (tmp_path / ".env").write_text("IODM_PAGE_SIZE=7\nIODM_APP_ID=from-file\nUNRELATED=1\n")
+    monkeypatch.setenv("IODM_APP_ID", "from-environment")
+    assert (load_settings().page_size, load_settings().app_id) == (7, "from-environment")
+
+
+@pytest.mark.parametrize("name", ["IODM_SECRET", "IODM_ACCESS_TOKEN"])
+@pytest.mark.parametrize("wrong", [{}, {"IODM_PAGE_SIZE": "0"}, {"IODM_BASE_URL": "http://far"}])
+def test_secrets_show_in_no_repr_no_text_and_no_error(monkeypatch, name, wrong):
+    for variable, value in {name: SECRET, **wrong}.items():
+        monkeypatch.setenv(variable, value)
+    try:
+        settings = load_settings()
+        shown = f"{settings} {settings!r} {settings.model_dump()} {settings.model_dump_json()}"
+    except SettingsError as error:
+        shown = "".join(traceback.format_exception(error)) + repr(error) + repr(pickle.dumps(str(error)))
+    assert SECRET not in shown
+
+
+def test_filters_are_spelled_as_the_api_spells_them():
+    settings = Settings(_env_file=None, operation_type="firmware_upgrade", device_type="d", model="m", manufacturer_name="n", device_id="i")
+    assert settings.filters == {"operationType": "firmware_upgrade", "deviceType": "d", "model": "m", "manufacturerName": "n", "deviceId": "i"}
+    assert Settings(_env_file=None).filters == {}
