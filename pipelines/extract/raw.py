@@ -27,7 +27,7 @@ import pyarrow as pa
 
 from pipelines.errors import StorageError
 from pipelines.platform.client import Reply
-from pipelines.platform.judgement import Judgement, judge
+from pipelines.platform.judgement import Judgement, judge_all
 from pipelines.warehouse import Warehouse, sync_to_disk
 
 PAGES_PER_FILE = 100  # several files, so that they are read in parallel
@@ -94,8 +94,8 @@ def prepare(reply: Reply, response: int) -> StoredPage:
         reply.observed_at.strftime("%Y-%m-%dT%H:%M:%SZ").encode(),
     )
     lines, quarantine = [], []
-    for index, record in enumerate(reply.page.records):
-        judgement = judge(record)
+    judgements = judge_all(reply.page.records)
+    for index, (record, judgement) in enumerate(zip(reply.page.records, judgements, strict=True)):
         if judgement.reason is not None:
             quarantine.append(_quarantine_line(reply, response, index, judgement))
         elif judgement.broken_fields:

@@ -27,12 +27,19 @@ from pipelines.platform.quota import Quota
 from pipelines.platform.refusals import gave_up, refused
 from pipelines.platform.structures import Page, decode_page
 from pipelines.platform.tokens import Grant, Tokens
-from pipelines.platform.transport import open_session
+from pipelines.platform.transport import open_transport
 from pipelines.settings import Settings, require_platform
 
 LIST_PATH = "/iodm/northbound/v1.5.0/operations"
 LOGIN_PATH = "/iocm/app/sec/v1.1.0/login"
 REFRESH_PATH = "/iocm/app/sec/v1.1.0/refreshToken"
+
+HEADERS = {
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip",
+    "Content-Type": "application/json",
+    "User-Agent": "iodm",
+}
 
 FAULT_DEADLINE_TIMEOUTS = 10  # a passing fault may last ten time-outs: 5 minutes by default
 FIRST_CONTACT_SECONDS = 15.0  # a host that never answered is more likely a wrong address than a passing fault
@@ -92,7 +99,7 @@ class Client:
         self.quota = quota
         self._settings = settings
         self._clock, self._sleep = clock, sleep
-        self._session, self._send_options = open_session(settings, session)
+        self._transport = open_transport(settings, session)
         fixed = settings.access_token.get_secret_value() if settings.access_token else None
         self._tokens = Tokens(self, fixed, clock=clock)
         self._has_answered = threading.Event()
@@ -193,18 +200,16 @@ class Client:
     def _send(
         self, method: str, path: str, data: Mapping[str, str] | str | None, token: str | None
     ) -> tuple[int | None, bytes, datetime, Response]:
-        headers = (
-            {"app_key": self._settings.app_id or "", "Authorization": f"Bearer {token}"} if token is not None else {}
-        )
-        if not isinstance(data, Mapping):
-            headers["Content-Type"] = "application/json"
-        request = self._session.prepare_request(
-            requests.Request(method, f"{self._settings.base_url}{path}", headers=headers, data=data)
-        )
+        headers = {**HEADERS, "app_key": self._settings.app_id or ""}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        if isinstance(data, Mapping):
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+        request = requests.Request(method, f"{self._settings.base_url}{path}", headers=headers, data=data).prepare()
         deadline = time.monotonic() + self._settings.timeout_seconds
         with self.quota.slot():
             try:
-                with self._session.send(request, stream=True, allow_redirects=False, **self._send_options) as answer:
+                with self._transport(request) as answer:
                     body = _read_until(answer, deadline)
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
                 return None, b"", datetime.now(UTC), interpret(None, b"", error)

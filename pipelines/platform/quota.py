@@ -43,15 +43,12 @@ class Quota:
         self._clock, self._sleep = clock, sleep
         self._lock = threading.Lock()
         self._slots = _open_slots(file, calls_per_minute)
-        now = clock()
-        latest = now + WINDOW_SECONDS
-        stored = [value for (value,) in struct.iter_unpack("d", self._slots)]
-        kept = sorted((min(value, latest) for value in stored if value > now), reverse=True)[:calls_per_minute]
-        kept += [-math.inf] * (calls_per_minute - len(kept))
-        for index, free_at in enumerate(kept):
-            self._write(index, free_at)
-        self._free = [(free_at, index) for index, free_at in enumerate(kept)]
-        heapq.heapify(self._free)
+        latest = clock() + WINDOW_SECONDS
+        stored = sorted(min(value, latest) for (value,) in struct.iter_unpack("d", self._slots))[-calls_per_minute:]
+        self._slots[:] = struct.pack(
+            f"{len(self._slots) // 8}d", *stored, *[0.0] * (len(self._slots) // 8 - len(stored))
+        )
+        self._free = list(zip(stored, range(calls_per_minute), strict=True))  # sorted, so it is a heap
         self._returned = threading.Condition(self._lock)
 
     @contextlib.contextmanager

@@ -95,7 +95,9 @@ def decode_page(body: bytes) -> Page:
     try:
         body.decode()  # msgspec skips over the records' strings unchecked
         envelope = _envelope_decoder.decode(body)
-        records = [_one_line(bytes(raw)) for raw in envelope.data or ()]
+        records = [bytes(raw) for raw in envelope.data or ()]
+        if b"\n" in body or b"\r" in body:
+            records = [msgspec.json.format(record, indent=-1) for record in records]
     except (msgspec.DecodeError, RecursionError):
         return _decode_leniently(body)
     total = _count(envelope.total_count)
@@ -123,10 +125,6 @@ def _decode_leniently(body: bytes) -> Page:
         _count(numbers["pageSize"]),
         _count(numbers["totalSize"]) if total is None else total,
     )
-
-
-def _one_line(record: bytes) -> bytes:
-    return record if b"\n" not in record and b"\r" not in record else msgspec.json.format(record, indent=-1)
 
 
 def _count(raw: bytes | msgspec.Raw) -> int | None:

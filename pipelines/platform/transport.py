@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import ssl
+from collections.abc import Callable
 from typing import Any
 
 import requests
@@ -28,15 +30,14 @@ class _NamedHostAdapter(HTTPAdapter):
         super().init_poolmanager(*arguments, **options)
 
 
-def _without_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """An `auth` that does nothing: without one, requests would put a line of ~/.netrc in place of our token."""
-    return request
+Send = Callable[[requests.PreparedRequest], requests.Response]
 
 
-def open_session(
-    settings: Settings, session: requests.Session | None = None
-) -> tuple[requests.Session, dict[str, Any]]:
-    """Return a session for `settings`, and the options that each `send` takes. A given `session` keeps its adapters.
+def open_transport(settings: Settings, session: requests.Session | None = None) -> Send:
+    """Return what sends a request; its response has the body still unread. A given `session` keeps its adapters.
+
+    It goes to the adapter and past the session: no cookies, no redirects that would carry a token elsewhere, no line of
+    ~/.netrc in place of our token.
 
     Raises:
         SettingsError: a TLS file can't be used.
@@ -46,13 +47,11 @@ def open_session(
         session = requests.Session()
         session.mount("https://", _NamedHostAdapter(settings.tls_server_name))
         session.mount("http://", _NamedHostAdapter(None))
-    session.auth = _without_netrc
-    cert = _client_certificate(settings)
+    url = settings.base_url or ""
     verify = str(settings.ca_file) if settings.ca_file else True
-    options = session.merge_environment_settings(settings.base_url or "", {}, True, verify, cert)  # noqa: FBT003
-    options.pop("stream")
+    options = session.merge_environment_settings(url, {}, True, verify, _client_certificate(settings))  # noqa: FBT003
     timeout = (min(CONNECT_TIMEOUT_SECONDS, settings.timeout_seconds), settings.timeout_seconds)
-    return session, {**options, "timeout": timeout}
+    return functools.partial(session.get_adapter(f"{url}/").send, timeout=timeout, **options)
 
 
 def _client_certificate(settings: Settings) -> str | tuple[str, str] | None:
