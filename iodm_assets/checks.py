@@ -20,11 +20,16 @@ def check_specs() -> list[dg.AssetCheckSpec]:
         dg.AssetCheckSpec(
             model.name,
             asset=checked_asset(model),
-            description=model.description,
+            description=_description(model),
             metadata={"sql": dg.MetadataValue.md(f"```sql\n{model.sql}\n```")},
         )
         for model in load("checks").values()
     ]
+
+
+def _description(model: Model) -> str:
+    blocks = model.header["severity"] == "error"
+    return f"{model.description} Where this fails, nothing is published." if blocks else model.description
 
 
 def checked_asset(model: Model) -> dg.AssetKey:
@@ -46,6 +51,5 @@ def _check_result(result: CheckResult) -> dg.AssetCheckResult:
         asset_key=checked_asset(load("checks")[result.name]),
         check_name=result.name,
         severity=_SEVERITIES[result.severity],
-        description=result.description,
         metadata=metadata,
     )

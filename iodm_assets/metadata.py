@@ -87,10 +87,14 @@ def extraction_metadata(extraction: Extraction, duration_seconds: float) -> Meta
 def publication_metadata(
     relation: str, publication: Publication, published: Published, duration_seconds: float
 ) -> Metadata:
-    """What one relation of the published file holds, and where it came from."""
+    """What one relation of the published file holds, and where it came from.
+
+    The columns of marts are known from the file only; those of core tables stand in their definitions.
+    """
+    schema = {"dagster/column_schema": published.columns[relation]} if relation.startswith("marts/") else {}
     return {
         "dagster/row_count": published.rows[relation],
-        "dagster/column_schema": published.columns[relation],
+        **schema,
         **published.last_sync,
         "publication": publication.number,
         "file": dg.MetadataValue.path(publication.file),

@@ -1,0 +1,153 @@
+"""Real runs of the job on an ephemeral instance, against a simulator in a process of its own."""
+
+import dagster as dg
+import pytest
+
+from iodm_assets.definitions import defs
+from iodm_assets.failures import failures
+from pipelines.errors import PlatformError, SettingsError
+from pipelines.models import load
+from pipelines.report import query
+from pipelines.tables import TABLES
+
+
+def run(instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
+    return defs.resolve_job_def("sync_operations").execute_in_process(instance=instance, raise_on_error=False)
+
+
+def metadata_of(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, object]]:
+    return {
+        event.asset_key.to_user_string(): {
+            name: value.value for name, value in event.step_materialization_data.materialization.metadata.items()
+        }
+        for event in result.get_asset_materialization_events()
+    }
+
+
+def failure_of(result: dg.ExecuteInProcessResult, step: str) -> dg.Failure:
+    [event] = [each for each in result.all_events if each.is_step_failure and each.step_key == step]
+    return event.step_failure_data.user_failure_data
+
+
+def test_a_run_says_what_it_read_and_how_far_to_trust_it(instance, warehouse, start_platform):
+    start_platform()
+    result = run(instance)
+    assert result.success
+    read = metadata_of(result)["raw/operations"]
+    assert read["grade"] == "counted"
+    assert read["evidence"] == "300 tasks met, 300 there after the reading"
+    assert read["total_after"] == 300
+    assert read["sync_id"] == 1
+    assert read["calls"] >= read["pages"] >= 4
+    assert read["waited_seconds"] >= 0
+    assert read["duration_seconds"] > 0
+
+
+def test_every_published_table_says_its_rows_and_where_they_came_from(instance, warehouse, start_platform):
+    start_platform()
+    metadata = metadata_of(run(instance))
+    assert len(metadata) == 1 + len(TABLES) + len(load("marts")) + 1
+    del metadata["raw/operations"]
+    for relation, values in metadata.items():
+        [(rows,)] = query(warehouse, f"select count(*) from {relation.replace('/', '.')}").rows
+        assert values["dagster/row_count"] == rows, relation
+        assert values["file"] == str(warehouse.served_file())
+        assert (values["publication"], values["sync_id"], values["grade"]) == (1, 1, "counted")
+        assert values["evidence"] == "300 tasks met, 300 there after the reading"
+        assert values["changed_months"] == ["2026-03"]
+        assert values["duration_seconds"] > 0
+
+
+def test_columns_of_marts_have_the_types_and_comments_of_the_file(instance, warehouse, start_platform):
+    start_platform()
+    schema = metadata_of(run(instance))["marts/success_by_day"]["dagster/column_schema"]
+    columns = {column.name: (column.type, column.description) for column in schema.columns}
+    assert columns["created_date"] == ("DATE", "day of creation, UTC")
+    assert columns["success_rate"][0] == "DOUBLE"
+    assert all(description for _, description in columns.values())
+
+
+def test_every_check_is_reported_with_its_offending_rows(instance, warehouse, start_platform):
+    start_platform(broken=0.01)
+    result = run(instance)
+    assert result.success
+    evaluations = {each.check_name: each for each in result.get_asset_check_evaluations()}
+    assert set(evaluations) == set(load("checks"))
+    empty = evaluations["quarantine_is_empty"]
+    [(quarantined,)] = query(warehouse, "select count(*) from core.quarantine").rows
+    assert (empty.passed, empty.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert empty.metadata["offending_rows"].value == quarantined > 0
+    assert empty.metadata["sample"].records[0].data.keys() == {"operation_id", "reason", "last_sync_id"}
+
+
+def test_a_refused_publication_reports_its_checks_but_no_table_and_what_was_served_stays(
+    instance, warehouse, start_platform
+):
+    start_platform()
+    assert run(instance).success
+    served = warehouse.served_file()
+    start_platform(broken=0.3)
+    result = run(instance)
+    assert not result.success
+    assert set(metadata_of(result)) == {"raw/operations"}
+    evaluations = {each.check_name: each for each in result.get_asset_check_evaluations()}
+    assert set(evaluations) == set(load("checks"))
+    small = evaluations["quarantine_is_small"]
+    assert (small.passed, small.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    failure = failure_of(result, "publish")
+    assert "sql/checks/quarantine_is_small.sql" in failure.description
+    assert failure.metadata["check"].value == "sql/checks/quarantine_is_small.sql"
+    assert not [event for event in result.all_events if event.is_step_up_for_retry]
+    assert warehouse.served_file() == served
+
+
+def test_the_run_after_a_refused_one_heals_it(instance, warehouse, start_platform):
+    start_platform(broken=0.15)
+    assert not run(instance).success
+    start_platform()
+    result = run(instance)
+    assert result.success
+    assert metadata_of(result)["core/operations"]["dagster/row_count"] == 300
+
+
+def test_a_refused_login_fails_the_run_at_once_with_advice_and_no_secret(
+    instance, warehouse, start_platform, monkeypatch
+):
+    start_platform()
+    monkeypatch.setenv("IODM_SECRET", "not-the-secret")
+    result = run(instance)
+    assert not result.success
+    failure = failure_of(result, "raw__operations")
+    assert failure.metadata["advice"].value in failure.description
+    assert not metadata_of(result)
+    assert not [event for event in result.all_events if event.is_step_up_for_retry]
+    assert not [event for event in result.all_events if "not-the-secret" in str(event)]
+
+
+def test_a_wrong_setting_fails_the_run_and_is_named(instance, warehouse, start_platform, monkeypatch):
+    start_platform()
+    monkeypatch.setenv("IODM_PAGE_SIZE", "1000")
+    assert "IODM_PAGE_SIZE" in failure_of(run(instance), "raw__operations").description
+
+
+def test_one_table_can_not_be_published_without_the_others(instance, warehouse):
+    with pytest.raises(dg.DagsterInvalidSubsetError):
+        defs.resolve_implicit_global_asset_job_def().get_subset(asset_selection={dg.AssetKey(["core", "operations"])})
+
+
+@pytest.mark.parametrize("is_retryable", [True, False])
+def test_only_what_waiting_may_help_is_tried_again(is_retryable):
+    with pytest.raises(dg.Failure) as caught, failures():
+        raise PlatformError(
+            "the platform did not answer", advice="Try later", is_retryable=is_retryable, url="https://p"
+        )
+    assert caught.value.allow_retries == is_retryable
+    assert caught.value.description == "the platform did not answer. Try later"
+    assert caught.value.metadata["url"].value == "https://p"
+
+
+def test_what_is_no_error_of_ours_stays_what_it_is():
+    with pytest.raises(ZeroDivisionError), failures():
+        _ = 1 / 0
+    with pytest.raises(dg.Failure), failures():
+        raise SettingsError("wrong", advice="Correct it")
