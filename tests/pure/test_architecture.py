@@ -51,8 +51,17 @@ assert not any(name.split(".")[0] == "dagster" for name in sys.modules), "dagste
 
 
 def test_importing_any_module_reads_no_setting_writes_nothing_and_starts_nothing(tmp_path):
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("IODM_")} | {"IODM_PAGE_SIZE": "0"}
-    done = subprocess.run([sys.executable, "-c", WATCHER, *MODULES], capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("IODM_")} | {
+        "IODM_PAGE_SIZE": "0"
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHER, *MODULES],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment,
+        check=False,
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert list(tmp_path.iterdir()) == []
 
@@ -60,18 +69,30 @@ def test_importing_any_module_reads_no_setting_writes_nothing_and_starts_nothing
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_the_data_path_never_imports_dagster_or_its_assets(file):
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        names = (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
         assert not {name.split(".")[0] for name in names} & {"dagster", "iodm_assets"}
 
 
-@pytest.mark.parametrize("file", [file for file in FILES if file.name != "settings.py"], ids=lambda file: str(file.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "file", [file for file in FILES if file.name != "settings.py"], ids=lambda file: str(file.relative_to(ROOT))
+)
 def test_nothing_but_the_settings_reads_the_environment(file):
     text = file.read_text(encoding="utf-8")
     assert "environ" not in text.replace("merge_environment_settings", "").replace("environment", "")
     assert "getenv" not in text
 
 
-@pytest.mark.parametrize("file", [file for file in FILES if file.name not in ("demo.py", "cli.py")], ids=lambda file: str(file.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "file",
+    [file for file in FILES if file.name not in ("demo.py", "cli.py")],
+    ids=lambda file: str(file.relative_to(ROOT)),
+)
 def test_only_the_demo_and_the_command_line_know_the_simulator(file):
     assert "from simulator" not in file.read_text(encoding="utf-8")
 
@@ -79,7 +100,11 @@ def test_only_the_demo_and_the_command_line_know_the_simulator(file):
 def test_the_map_names_every_module():
     lines = (pipelines.__doc__ or "").splitlines()
     named = {line.split("`")[1].strip("/") for line in lines if line.startswith("- `")}
-    there = {path.stem for path in ROOT.iterdir() if (path.suffix == ".py" or (path / "__init__.py").exists()) and not path.name.startswith("__")}
+    there = {
+        path.stem
+        for path in ROOT.iterdir()
+        if (path.suffix == ".py" or (path / "__init__.py").exists()) and not path.name.startswith("__")
+    }
     assert there - named <= {"checks", "marts", "output", "run", "sql_text"}, "modules that the map may leave out"
     assert named <= there
 

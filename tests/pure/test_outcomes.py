@@ -50,7 +50,9 @@ def test_an_error_code_that_comes_as_a_number_counts_too():
     assert interpret(403, b'{"error_code": 1010009}').outcome is Outcome.THROTTLED
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>Forbidden</html>", b'{"message": "no"}', b"null", b'"error_code"', b'{"error_code": null}'])
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>Forbidden</html>", b'{"message": "no"}', b"null", b'"error_code"', b'{"error_code": null}']
+)
 def test_a_403_without_an_error_code_is_a_refusal(body):
     assert interpret(403, body).outcome is Outcome.REFUSED
 

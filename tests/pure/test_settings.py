@@ -64,7 +64,17 @@ def test_several_wrong_values_are_all_named(monkeypatch):
         load_settings()
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:8743", "http://localhost:8743", "http://[::1]:8743", "http://127.9.9.9", "https://platform:8743", "https://10.0.0.7:8743/"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:8743",
+        "http://localhost:8743",
+        "http://[::1]:8743",
+        "http://127.9.9.9",
+        "https://platform:8743",
+        "https://10.0.0.7:8743/",
+    ],
+)
 def test_https_goes_anywhere_and_http_only_to_this_machine(monkeypatch, url):
     monkeypatch.setenv("IODM_BASE_URL", url)
     assert load_settings().base_url == url.rstrip("/")
@@ -122,6 +132,19 @@ def test_secrets_show_in_no_repr_no_text_and_no_error(monkeypatch, name, wrong):
 
 
 def test_filters_are_spelled_as_the_api_spells_them():
-    settings = Settings(_env_file=None, operation_type="firmware_upgrade", device_type="d", model="m", manufacturer_name="n", device_id="i")
-    assert settings.filters == {"operationType": "firmware_upgrade", "deviceType": "d", "model": "m", "manufacturerName": "n", "deviceId": "i"}
+    settings = Settings(
+        _env_file=None,
+        operation_type="firmware_upgrade",
+        device_type="d",
+        model="m",
+        manufacturer_name="n",
+        device_id="i",
+    )
+    assert settings.filters == {
+        "operationType": "firmware_upgrade",
+        "deviceType": "d",
+        "model": "m",
+        "manufacturerName": "n",
+        "deviceId": "i",
+    }
     assert Settings(_env_file=None).filters == {}

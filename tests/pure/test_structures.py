@@ -45,7 +45,20 @@ def test_an_id_that_is_a_number_is_a_text_to_us():
 
 @pytest.mark.parametrize(
     "time",
-    [None, "", "soon", 20260301, "20261301T080000Z", "20260230T080000Z", "20260301T250000Z", "20260301T080000", "2026-03-01T08:00:00Z", "20260301T080000z", "20260301 080000Z", "２０２６0301T080000Z"],
+    [
+        None,
+        "",
+        "soon",
+        20260301,
+        "20261301T080000Z",
+        "20260230T080000Z",
+        "20260301T250000Z",
+        "20260301T080000",
+        "2026-03-01T08:00:00Z",
+        "20260301T080000z",
+        "20260301 080000Z",
+        "２０２６0301T080000Z",
+    ],
 )
 def test_a_record_whose_creation_can_not_be_read_is_set_aside_under_its_id(time):
     judgement = judged(createTime=time)
@@ -108,7 +121,18 @@ def test_several_broken_fields_are_all_named():
 
 
 def test_unknown_fields_and_nulls_break_nothing():
-    assert judged(taskName="rollout", priority={"deep": [1]}, targets=None, policy=None, staResult=None, extendPara=None, status=None).broken_fields == []
+    assert (
+        judged(
+            taskName="rollout",
+            priority={"deep": [1]},
+            targets=None,
+            policy=None,
+            staResult=None,
+            extendPara=None,
+            status=None,
+        ).broken_fields
+        == []
+    )
 
 
 def test_a_record_that_nests_too_deeply_is_set_aside_under_its_id():
@@ -119,12 +143,23 @@ def test_a_record_that_nests_too_deeply_is_set_aside_under_its_id():
 
 
 def test_a_record_that_nests_absurdly_deeply_neither_crashes_nor_passes():
-    assert judge(b'{"operationId":"deep","createTime":"20260301T080000Z","x":' + b"[" * 100_000 + b"]" * 100_000 + b"}").reason is not None
+    assert (
+        judge(
+            b'{"operationId":"deep","createTime":"20260301T080000Z","x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+        ).reason
+        is not None
+    )
 
 
 @pytest.mark.parametrize("text", [b'"\\ud800"', b"NaN", b"Infinity", b"-Infinity"])
 def test_a_record_that_only_lenient_readers_take_is_set_aside_under_its_id(text):
-    body = b'{"totalCount": 2, "data": [{"operationId":"odd","createTime":"20260301T080000Z","x":' + text + b"}, " + encode(record("good")) + b"]}"
+    body = (
+        b'{"totalCount": 2, "data": [{"operationId":"odd","createTime":"20260301T080000Z","x":'
+        + text
+        + b"}, "
+        + encode(record("good"))
+        + b"]}"
+    )
     odd, good = decode_page(body).records
     assert judge(odd).operation_id == "odd"
     assert judge(odd).reason is not None

@@ -18,12 +18,20 @@ class Shelf:
 
     def __init__(self, length, *, limit=100, has_total=True, past_end="empty", echoes=True, last_page_no=None):
         self.rows = list(range(length))
-        self.limit, self.has_total, self.past_end, self.echoes, self.last_page_no = limit, has_total, past_end, echoes, last_page_no
+        self.limit, self.has_total, self.past_end, self.echoes, self.last_page_no = (
+            limit,
+            has_total,
+            past_end,
+            echoes,
+            last_page_no,
+        )
 
     def serve(self, page_no, page_size):
         size = min(page_size, self.limit)
         rows = self.rows[page_no * size : (page_no + 1) * size]
-        is_refused = (self.past_end == "error" and not rows and page_no > 0) or (self.last_page_no is not None and page_no > self.last_page_no)
+        is_refused = (self.past_end == "error" and not rows and page_no > 0) or (
+            self.last_page_no is not None and page_no > self.last_page_no
+        )
         if is_refused:
             return [], PageFacts(page_no, 0, is_beyond_limit=True)
         total = len(self.rows) if self.has_total else None
@@ -92,7 +100,14 @@ def test_a_refusal_before_the_total_is_a_ceiling_and_after_it_is_the_end(length,
     assert met == set(range(min(length, (last_page_no + 1) * 100)))
 
 
-@given(st.integers(0, 2**32), st.integers(0, 600), st.integers(1, 100), st.floats(0, 0.2), st.floats(0, 3), st.sampled_from(["front", "back", "anywhere"]))
+@given(
+    st.integers(0, 2**32),
+    st.integers(0, 600),
+    st.integers(1, 100),
+    st.floats(0, 0.2),
+    st.floats(0, 3),
+    st.sampled_from(["front", "back", "anywhere"]),
+)
 def test_a_list_that_moves_is_read_to_an_end_in_bounded_calls(seed, length, page_size, growth, removals, where):
     """`growth`: pages by which the list grows with each call; from a quarter on nobody can keep up (the next test)."""
     chance, shelf = random.Random(seed), Shelf(length)
@@ -114,10 +129,18 @@ def test_a_list_that_moves_is_read_to_an_end_in_bounded_calls(seed, length, page
     assert state.calls <= 4 * (-(-longest // page_size) + 50) + 4 * MAX_WIDTH
 
 
-@pytest.mark.xfail(reason="the limit on calls grows with the list: above page_size / 4 new tasks a call it is never reached")
+@pytest.mark.xfail(
+    reason="the limit on calls grows with the list: above page_size / 4 new tasks a call it is never reached"
+)
 def test_a_list_that_grows_faster_than_it_can_be_read_is_given_up():
     shelf = Shelf(300)
-    state, _, _ = read(shelf, 10, between=lambda: shelf.rows.insert(0, len(shelf.rows)) or shelf.rows.insert(0, -len(shelf.rows)) or shelf.rows.insert(0, 0.5))
+    state, _, _ = read(
+        shelf,
+        10,
+        between=lambda: (
+            shelf.rows.insert(0, len(shelf.rows)) or shelf.rows.insert(0, -len(shelf.rows)) or shelf.rows.insert(0, 0.5)
+        ),
+    )
     assert state.gave_up
 
 
@@ -145,7 +168,10 @@ def test_whatever_a_server_answers_a_sweep_ends(seed, page_size):
                 return [], PageFacts(page_no, 0, is_beyond_limit=True)
             total = chance.choice([None, *lengths])
             records = chance.choice([0, 1, asked, asked, asked, chance.randint(0, asked)])
-            echo = {"echoed_page_no": chance.choice([None, page_no, page_no, page_no + 1]), "echoed_page_size": chance.choice([None, asked, chance.randint(1, 200), 0])}
+            echo = {
+                "echoed_page_no": chance.choice([None, page_no, page_no, page_no + 1]),
+                "echoed_page_size": chance.choice([None, asked, chance.randint(1, 200), 0]),
+            }
             return [], PageFacts(page_no, records, total, digest=chance.randrange(4), **echo)
 
     state, _, _ = read(Liar(), page_size)

@@ -24,7 +24,18 @@ from support.records import Store
 
 START = "2026-03-04T12:00:00Z"
 SECRET = "a-simulated-secret"
-QUIET = {"tasks": 330, "tasks_per_day": 0, "retries_per_day": 0, "removals_per_day": 0, "start": START, "speed": 0, "throttle": 0, "quirks": 0, "app_id": "app-1", "secret": SECRET}
+QUIET = {
+    "tasks": 330,
+    "tasks_per_day": 0,
+    "retries_per_day": 0,
+    "removals_per_day": 0,
+    "start": START,
+    "speed": 0,
+    "throttle": 0,
+    "quirks": 0,
+    "app_id": "app-1",
+    "secret": SECRET,
+}
 
 
 class _Connection:
@@ -44,16 +55,26 @@ class Wire(PlatformAdapter):
         response = super().send(*positional, **named)
         head = "".join(f"{name}: {value}\r\n" for name, value in response.headers.items())
         body = response.raw._fp.getvalue()
-        wire = http.client.HTTPResponse(_Connection(f"HTTP/1.1 {response.status_code} {response.reason}\r\n{head}\r\n".encode() + body))
+        wire = http.client.HTTPResponse(
+            _Connection(f"HTTP/1.1 {response.status_code} {response.reason}\r\n{head}\r\n".encode() + body)
+        )
         wire.begin()
-        response.raw = urllib3.HTTPResponse(wire, headers=dict(response.headers), status=response.status_code, preload_content=False, original_response=wire)
+        response.raw = urllib3.HTTPResponse(
+            wire,
+            headers=dict(response.headers),
+            status=response.status_code,
+            preload_content=False,
+            original_response=wire,
+        )
         return response
 
 
 class Site:
     """A platform, a warehouse, and the client between them."""
 
-    def __init__(self, folder: Path, faults: Sequence[Fault] = (), *, settings: dict[str, Any] | None = None, **dials: Any) -> None:
+    def __init__(
+        self, folder: Path, faults: Sequence[Fault] = (), *, settings: dict[str, Any] | None = None, **dials: Any
+    ) -> None:
         self.clock = Clock()
         self.platform = Platform(Dials(**(QUIET | dials)), faults, clock=self.clock)
         values = {"base_url": "https://platform:8743", "app_id": "app-1", "secret": SECRET, "calls_per_minute": 100_000}
@@ -66,7 +87,9 @@ class Site:
         """A client as a new run has it: no token, the quota's file as it is."""
         session = requests.Session()
         session.mount("https://", Wire(self.platform, sleep=self.clock.sleep))
-        quota = Quota(self.settings.calls_per_minute, self.warehouse.quota_file, clock=self.clock, sleep=self.clock.sleep)
+        quota = Quota(
+            self.settings.calls_per_minute, self.warehouse.quota_file, clock=self.clock, sleep=self.clock.sleep
+        )
         return Client(self.settings, quota, session=session, clock=self.clock, sleep=self.clock.sleep)
 
     def extract(self) -> SyncManifest:
@@ -83,5 +106,7 @@ class Site:
 
     def published(self) -> set[str]:
         """Ids of the tasks that are served, broken records included."""
-        rows = self.store.rows("select operation_id from core.operations union select operation_id from core.quarantine")
+        rows = self.store.rows(
+            "select operation_id from core.operations union select operation_id from core.quarantine"
+        )
         return {row["operation_id"] for row in rows}

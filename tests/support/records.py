@@ -37,7 +37,13 @@ def record(operation_id: Any = "task-1", **changes: Any) -> dict[str, Any]:
         "startTime": "20260301T080500Z",
         "stopTime": "20260301T090000Z",
         "operateType": "firmware_upgrade",
-        "targets": {"deviceGroups": None, "deviceType": "WaterMeter", "model": "NB-1", "manufacturerName": "Acme", "devices": ["d-1", "d-2"]},
+        "targets": {
+            "deviceGroups": None,
+            "deviceType": "WaterMeter",
+            "model": "NB-1",
+            "manufacturerName": "Acme",
+            "devices": ["d-1", "d-2"],
+        },
         "policy": {"executeType": "now", "retryType": False},
         "status": "success",
         "staResult": counters(success=2),
@@ -61,14 +67,23 @@ def reply_of(records: Iterable[Any], *, at: datetime = T0, total: int | None = N
     return Reply(f"{LIST_PATH}?pageNo={page_no}&pageSize=100", Outcome.OK, at, body, decode_page(body))
 
 
-def write_sync(warehouse: Warehouse, *pages: Sequence[Any], grade: str = "counted", at: datetime | None = None, total: int | None = None) -> Path:
+def write_sync(
+    warehouse: Warehouse,
+    *pages: Sequence[Any],
+    grade: str = "counted",
+    at: datetime | None = None,
+    total: int | None = None,
+) -> Path:
     """Commit one full sync whose responses held these records; returns its folder."""
     newest = newest_sync(warehouse)
     first = newest.last_response + 1 if newest else 1
     sync_id = newest.sync_id + 1 if newest else 1
     started = at or T0 + timedelta(hours=sync_id)
     writer = RawWriter(warehouse, first)
-    replies = [reply_of(page, at=started + timedelta(seconds=index), page_no=index) for index, page in enumerate(pages or ([],))]
+    replies = [
+        reply_of(page, at=started + timedelta(seconds=index), page_no=index)
+        for index, page in enumerate(pages or ([],))
+    ]
     for index, reply in enumerate(replies):
         writer.add(prepare(reply, first + index))
     manifest = SyncManifest(
@@ -128,7 +143,10 @@ class Store:
         """All core tables, row for row."""
         from pipelines.tables import TABLES
 
-        return {table.name: self.rows(f"select * from core.{table.name} order by {', '.join(table.order_by)}") for table in TABLES}
+        return {
+            table.name: self.rows(f"select * from core.{table.name} order by {', '.join(table.order_by)}")
+            for table in TABLES
+        }
 
     def lake_bytes(self) -> dict[str, bytes]:
         lake = self.warehouse.lake
@@ -137,4 +155,7 @@ class Store:
     def lake_identities(self) -> dict[str, tuple[int, int]]:
         """Inode and time of change of each Parquet file."""
         lake = self.warehouse.lake
-        return {str(file.relative_to(lake)): (file.stat().st_ino, file.stat().st_mtime_ns) for file in sorted(lake.rglob("*.parquet"))}
+        return {
+            str(file.relative_to(lake)): (file.stat().st_ino, file.stat().st_mtime_ns)
+            for file in sorted(lake.rglob("*.parquet"))
+        }
