@@ -20,6 +20,8 @@ from pipelines.progress import reporting
 from pipelines.settings import Settings, load_settings
 from pipelines.warehouse import Warehouse, open_warehouse
 
+UNEXPECTED = 70  # EX_SOFTWARE of sysexits.h: a fault of this program, not of what it was given
+
 log = logging.getLogger("iodm")
 
 
@@ -291,4 +293,11 @@ def main() -> None:
             raise
         click.echo(f"Error: {error}.", err=True)
         sys.exit(error.exit_code)
+    except Exception as error:  # what no one foresaw; a traceback is for those who ask for it
+        if is_debugging:
+            raise
+        click.echo(
+            f"Error: unexpected {type(error).__name__}: {error}. Run it again with --debug, and report it.", err=True
+        )
+        sys.exit(UNEXPECTED)
     sys.exit(code if isinstance(code, int) else 0)

@@ -120,8 +120,8 @@ def source_of(settings: Settings) -> dict[str, str]:
     return {"platform": host, "app_id": settings.app_id or "", **settings.filters}
 
 
-def claim(warehouse: Warehouse, source: dict[str, str]) -> bool:
-    """Bind the warehouse to its source at the first sync; True if it was new.
+def claim(warehouse: Warehouse, source: dict[str, str]) -> None:
+    """Bind the warehouse to its source at the first sync.
 
     Raises:
         SettingsError: it belongs to another source.
@@ -130,7 +130,7 @@ def claim(warehouse: Warehouse, source: dict[str, str]) -> bool:
     if not file.exists():
         with storage_errors(f"write {file}"):
             replace_file(file, msgspec.json.format(msgspec.json.encode(source), indent=2) + b"\n")
-        return True
+        return
     known = msgspec.json.decode(file.read_bytes(), type=dict[str, str])
     if known != source:
         differing = ", ".join(
@@ -143,7 +143,6 @@ def claim(warehouse: Warehouse, source: dict[str, str]) -> bool:
             advice="Set IODM_WAREHOUSE to another folder, or the settings back; "
             "if the platform only changed its address, correct source.json",
         )
-    return False
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ numbers of the batch before.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
@@ -37,17 +37,28 @@ class ListReader:
     ) -> None:
         self._workers.shutdown(wait=error is None, cancel_futures=True)
 
-    def sweep(self, filters: Mapping[str, str], page_size: int, what: str) -> Sweep:
+    def sweep(
+        self,
+        filters: Mapping[str, str],
+        page_size: int,
+        what: str,
+        *,
+        after_first_page: Callable[[Sweep], None] = lambda _: None,
+    ) -> Sweep:
         """Read a whole list; returns the final state, whose `total` is what the platform last said."""
         self._reporter.step(f"reading {what}")
         state = Sweep(page_size)
         batch = self._ask(filters, state)
+        is_first = True
         while batch:
             replies = [future.result() for future in batch]
             stored = [self._workers.submit(prepare, reply, number) for reply, number in replies]
             state = advance(
                 state, [_facts(reply, page_no) for (reply, _), page_no in zip(replies, next_pages(state), strict=True)]
             )
+            if is_first:
+                after_first_page(state)
+                is_first = False
             batch = self._ask(filters, state)
             self._store([future.result() for future in stored])
             self._report(state)

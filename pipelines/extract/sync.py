@@ -26,6 +26,8 @@ STATUSES = ("wait", "processing", "success", "failed", "stop")
 OPERATION_TYPES = ("firmware_upgrade", "software_upgrade")
 CLOSING_DEPTHS = (1, 2, 4, 8)  # pages read again from either end where the count doesn't close: 30 calls at most
 
+COUNTING_MEMORY = "512MB"  # beyond it the ids are counted on disk
+
 log = logging.getLogger("iodm")
 
 
@@ -55,17 +57,20 @@ def run_full_sync(
         StorageError: the disk failed.
     """
     source = source_of(settings)
-    is_new = claim(warehouse, source)
+    claim(warehouse, source)
     with storage_errors(f"write to {warehouse.raw}"):
         newest = newest_sync(warehouse)
         first_response = newest.last_response + 1 if newest else 1
         calls_before = client.quota.calls
         writer = RawWriter(warehouse, first_response)
+
+        def after_first_page(sweep: Sweep) -> None:
+            if newest is None:
+                announce(_first_sync(settings, warehouse, client, sweep))
+
         try:
             with ListReader(client, writer, first_response, reporter) as reader:
-                if is_new or newest is None:
-                    _announce_first(reader, settings, warehouse, client, announce)
-                verdict = _read_everything(reader, writer, settings, warehouse)
+                verdict = _read_everything(reader, writer, settings, warehouse, after_first_page)
             assert reader.first_reply is not None and reader.last_reply is not None  # noqa: S101, PT018 - a sweep reads at least one page
             manifest = SyncManifest(
                 sync_id=newest.sync_id + 1 if newest else 1,
@@ -89,25 +94,28 @@ def run_full_sync(
     return manifest
 
 
-def _announce_first(
-    reader: ListReader, settings: Settings, warehouse: Warehouse, client: Client, announce: Callable[[str], None]
-) -> None:
-    probe = reader.read_page(settings.filters, 0, settings.page_size)
-    if probe.total is None:
-        announce(f"First sync into {warehouse.root}; the platform does not say how many tasks there are")
-        return
-    calls = -(-probe.total // settings.page_size) + 2
+def _first_sync(settings: Settings, warehouse: Warehouse, client: Client, sweep: Sweep) -> str:
+    """What a first sync says before it goes on: where the data goes, and the calls and minutes that it needs."""
+    if sweep.total is None:
+        return f"First sync into {warehouse.root}; the platform does not say how many tasks there are"
+    calls = (sweep.pages_left or 0) + 1
     minutes = client.quota.seconds_for(calls) / 60
     duration = (
-        f"about {minutes:,.0f} minutes at {settings.calls_per_minute} calls a minute"
+        f"about {minutes:,.0f} min at {settings.calls_per_minute} calls a minute"
         if minutes >= 1
-        else "less than a minute of the quota"
+        else "less than a minute"
     )
-    announce(f"First sync into {warehouse.root}: {probe.total:,} tasks, about {calls:,} calls, {duration}")
+    return f"First sync into {warehouse.root}: {sweep.total:,} tasks, {calls:,} more calls, {duration}"
 
 
-def _read_everything(reader: ListReader, writer: RawWriter, settings: Settings, warehouse: Warehouse) -> Verdict:
-    sweep = reader.sweep(settings.filters, settings.page_size, "all tasks")
+def _read_everything(
+    reader: ListReader,
+    writer: RawWriter,
+    settings: Settings,
+    warehouse: Warehouse,
+    after_first_page: Callable[[Sweep], None],
+) -> Verdict:
+    sweep = reader.sweep(settings.filters, settings.page_size, "all tasks", after_first_page=after_first_page)
     notes = []
     if sweep.hit_ceiling:
         notes.append(f"the platform refused pages beyond {sweep.next_page}; read by status instead")
@@ -179,5 +187,5 @@ def count_tasks(writer: RawWriter, warehouse: Warehouse) -> int:
     if not parts:
         return 0
     parameters = dict(itertools.compress({"records": records, "quarantine": quarantine}.items(), [records, quarantine]))
-    with duckdb.connect(config={"temp_directory": str(warehouse.work)}) as connection:
+    with duckdb.connect(config={"temp_directory": str(warehouse.work), "memory_limit": COUNTING_MEMORY}) as connection:
         return int(scalar(connection, f"select count(distinct id) from ({' union all '.join(parts)})", parameters))

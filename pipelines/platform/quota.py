@@ -44,11 +44,10 @@ class Quota:
         self._lock = threading.Lock()
         self._slots = _open_slots(file, calls_per_minute)
         latest = clock() + WINDOW_SECONDS
-        stored = sorted(min(value, latest) for (value,) in struct.iter_unpack("d", self._slots))[-calls_per_minute:]
-        self._slots[:] = struct.pack(
-            f"{len(self._slots) // 8}d", *stored, *[0.0] * (len(self._slots) // 8 - len(stored))
-        )
-        self._free = list(zip(stored, range(calls_per_minute), strict=True))  # sorted, so it is a heap
+        stored = sorted(min(value, latest) for (value,) in struct.iter_unpack("d", self._slots))
+        self._slots[:] = struct.pack(f"{len(stored)}d", *stored)
+        used = range(len(stored) - calls_per_minute, len(stored))  # the others count again if the quota is raised again
+        self._free = [(stored[index], index) for index in used]  # sorted, so it is a heap
         self._returned = threading.Condition(self._lock)
 
     @contextlib.contextmanager
