@@ -48,12 +48,13 @@ def serve(port: int) -> int:
     if settings.base_url is not None:
         require_platform(settings)
     _require_packages()
-    _require_free(port)
+    _require_free(port, "Give another one with --port")
     warehouse = open_warehouse(SettingsResource().load())
     home = _prepare_home(warehouse)
     with contextlib.ExitStack() as stack:
         stack.enter_context(_only_one(home))
         if settings.base_url is None:
+            _require_free(PORT, "The simulator serves there: end what uses it, or set IODM_BASE_URL to use a platform")
             stack.enter_context(_simulator(warehouse))
         end_left_runs(home, warehouse)
         dagster = stack.enter_context(_dagster(home, port))
@@ -81,13 +82,13 @@ def _require_packages() -> None:
         )
 
 
-def _require_free(port: int) -> None:
+def _require_free(port: int, advice: str) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except OSError:
-            raise SettingsError(f"port {port} is taken", advice="Give another one with --port") from None
+            raise SettingsError(f"port {port} is taken", advice=advice) from None
 
 
 def _prepare_home(warehouse: Warehouse) -> Path:
@@ -116,26 +117,24 @@ def _only_one(home: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _simulator(warehouse: Warehouse) -> Iterator[None]:
-    process = SimulatorProcess(demo_dials(), state_file=warehouse.root / STATE_FILE, port=PORT)
-    try:
-        process.__enter__()
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1].removeprefix("Error: ")
-        advice = f"End what uses port {PORT}, or set IODM_BASE_URL to use a platform instead"
-        raise SettingsError(f"the simulator did not start: {reason}", advice=advice) from None
-    try:
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(SimulatorProcess(demo_dials(), state_file=warehouse.root / STATE_FILE, port=PORT))
+        except RuntimeError as error:
+            reason = str(error).strip().rpartition("Error: ")[2]
+            advice = f"Move {warehouse.root} away, or set IODM_BASE_URL to use a platform instead"
+            raise SettingsError(f"the simulator did not start: {reason}", advice=advice) from None
         yield
-    finally:
-        process.__exit__(None, None, None)
 
 
 @contextlib.contextmanager
 def _dagster(home: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     """`dg dev` in a process group of its own, so that it and all its children can be ended, whoever asks."""
-    program = Path(sysconfig.get_path("scripts")) / "dg"
+    program = str(Path(sysconfig.get_path("scripts")) / "dg")
     arguments = ["dev", "--module-name", "iodm_assets.definitions", "--host", HOST, "--port", str(port)]
     environment = {**os.environ, "DAGSTER_HOME": str(home)}
-    process = subprocess.Popen([program, *arguments], env=environment, stdin=subprocess.DEVNULL, process_group=0)  # noqa: S603 - our own program
+    command = [program, *arguments]
+    process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, process_group=0)  # noqa: S603 - our own program
     try:
         yield process
     finally:
@@ -178,7 +177,8 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
 @click.option("--port", default=3000, show_default=True, help="Port of the pages.")
 def main(port: int) -> None:
     """Serve Dagster for the warehouse of the settings; without IODM_BASE_URL for the demo, with its simulator."""
-    for name in (signal.SIGTERM, signal.SIGHUP):
+    # SIGINT too: a shell ignores it for what it starts in the background, and so would all children
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, _interrupt)
     try:
         code = serve(port)
