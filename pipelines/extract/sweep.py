@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 MAX_WIDTH = 4  # requests in flight; more gain nothing at 100 calls a minute and are disturbed more often
+MAX_CALLS_PER_PAGE, SPARE_PAGES = 4, 50  # for the list as first met; beyond, it grows faster than it can be read
+MAX_CALLS_WITHOUT_TOTAL = 100_000
 MAX_REREADS = 3  # of the same stretch before it is taken as it is
 
 
@@ -30,16 +32,18 @@ class PageFacts:
 
 @dataclass(frozen=True)
 class Sweep:
-    """The state of a sweep. `frontier` is the first page never read; `total` the newest known length of the list.
+    """The state of a sweep.
 
-    `is_done` ends it; `hit_ceiling` says that the platform refused a page before the total was reached;
-    `gave_up` that the list grew faster than it could be read.
+    `frontier` is the first page never read; `total` the newest known length of the list, `first_total` the first one.
+    `is_done` ends it; `hit_ceiling` says that the platform refused a page before the total was reached; `gave_up` that
+    the list grew faster than it could be read.
     """
 
     page_size: int
     next_page: int = 0
     width: int = 1
     total: int | None = None
+    first_total: int | None = None
     frontier: int = 0
     rereads: int = 0
     calls: int = 0
@@ -68,6 +72,7 @@ def advance(sweep: Sweep, batch: list[PageFacts]) -> Sweep:
     sweep = replace(sweep, calls=sweep.calls + len(batch))
     totals = [facts.total for facts in batch if facts.total is not None]
     newest_total = totals[-1] if totals else sweep.total
+    sweep = replace(sweep, first_total=newest_total if sweep.first_total is None else sweep.first_total)
     before = sweep.total if sweep.total is not None else newest_total
     smaller = _smaller_page_size(sweep, batch[0], newest_total)
     if smaller is not None:
@@ -99,11 +104,7 @@ def _accept(sweep: Sweep, batch: list[PageFacts], *, is_calm: bool) -> Sweep:
     refused = any(facts.is_beyond_limit for facts in batch)
     is_past_total = sweep.total is not None and next_page * sweep.page_size >= sweep.total
     ended_unannounced = sweep.total is None and (last.records == 0 or last.digest == sweep.last_digest)
-    gave_up = (
-        sweep.calls > 4 * (-(-(sweep.total or 0) // sweep.page_size) + 50)
-        if sweep.total is not None
-        else sweep.calls > 100_000
-    )
+    gave_up = sweep.calls > _max_calls(sweep)
     moved_on = next_page >= sweep.frontier
     return replace(
         sweep,
@@ -116,6 +117,12 @@ def _accept(sweep: Sweep, batch: list[PageFacts], *, is_calm: bool) -> Sweep:
         hit_ceiling=refused and not (sweep.total is not None and last.page_no * sweep.page_size >= sweep.total),
         gave_up=gave_up and not is_past_total,
     )
+
+
+def _max_calls(sweep: Sweep) -> int:
+    if sweep.first_total is None:
+        return MAX_CALLS_WITHOUT_TOTAL
+    return MAX_CALLS_PER_PAGE * (-(-sweep.first_total // sweep.page_size) + SPARE_PAGES)
 
 
 def _is_suspicious(sweep: Sweep, facts: PageFacts, total: int | None, digest_before: int | None) -> bool:

@@ -115,7 +115,7 @@ def _decode_leniently(body: bytes) -> Page:
         content = json.loads(body)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
-    if not isinstance(content, dict) or not isinstance(content.get("data") or [], list):
+    if not isinstance(content, dict) or not isinstance(content.get("data"), list | None):
         raise ValueError("not an object with a list in `data`")  # noqa: TRY004 - wrong data, not a wrong call
     numbers = {key: json.dumps(content.get(key)).encode() for key in ("pageNo", "pageSize", "totalCount", "totalSize")}
     total = _count(numbers["totalCount"])

@@ -129,9 +129,6 @@ def test_a_list_that_moves_is_read_to_an_end_in_bounded_calls(seed, length, page
     assert state.calls <= 4 * (-(-longest // page_size) + 50) + 4 * MAX_WIDTH
 
 
-@pytest.mark.xfail(
-    reason="the limit on calls grows with the list: above page_size / 4 new tasks a call it is never reached"
-)
 def test_a_list_that_grows_faster_than_it_can_be_read_is_given_up():
     shelf = Shelf(300)
     state, _, _ = read(
