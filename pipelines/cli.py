@@ -25,7 +25,23 @@ UNEXPECTED = 70  # EX_SOFTWARE of sysexits.h: a fault of this program, not of wh
 log = logging.getLogger("iodm")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class _WithSimulator(click.Group):
+    """Loads the simulator only for those who ask for it: it takes as long to import as everything else."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands, the simulator's among them."""
+        return sorted([*super().list_commands(ctx), "simulate"])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """One command."""
+        if cmd_name == "simulate":
+            from simulator.cli import simulate  # noqa: PLC0415 - see above
+
+            return simulate
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=_WithSimulator, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="iodm-warehouse")
 @click.option("--debug", is_flag=True, help="Show tracebacks and every log line.")
 def cli(*, debug: bool) -> None:
@@ -275,9 +291,6 @@ def _count(value: int | None) -> str:
 
 def main() -> None:
     """Run the command line and exit with the code of what happened."""
-    from simulator.cli import simulate  # noqa: PLC0415
-
-    cli.add_command(simulate)
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     is_debugging = len(arguments) < len(sys.argv) - 1
     try:

@@ -32,4 +32,3 @@ select
 from core.operations as operations
 left join core.operation_policies as policies on operations.operation_id = policies.operation_id
 left join core.operation_results as results on operations.operation_id = results.operation_id
-order by operations.created_at, operations.operation_id
