@@ -1,0 +1,132 @@
+"""Syncs applied one by one, all at once, or from the beginning give the same rows, whatever they hold."""
+
+import tempfile
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pipelines.records
+from support.records import Store, counters, record, without
+
+identities = st.sampled_from(["a", "b", "c"])
+good = st.builds(
+    lambda identity, created, status, numbers, devices, policy, more: record(
+        identity,
+        createTime=created,
+        status=status,
+        staResult=numbers,
+        targets=record()["targets"] | {"devices": devices},
+        policy=policy,
+        **more,
+    ),
+    identities,
+    st.sampled_from(["20260131T235959Z", "20260201T000000Z", "20260301T080000Z"]),
+    st.sampled_from(["wait", "processing", "FAIL", "failed", None]),
+    st.none()
+    | st.builds(
+        lambda success, fail, timeout, total: counters(success=success, fail=fail, timeout=timeout, total=total),
+        *[st.integers(0, 2)] * 3,
+        st.none() | st.integers(0, 4),
+    ),
+    st.none() | st.lists(st.sampled_from(["d-1", "d-2"]), max_size=2),
+    st.none() | st.just({"executeType": "now"}) | st.just("now"),
+    st.just({}) | st.just({"stopTime": "soon"}) | st.just({"extendPara": {"fileVersion": "V2"}}),
+)
+broken = st.builds(
+    lambda identity, created: record(identity, createTime=created), identities, st.sampled_from([None, "soon"])
+)
+nameless = st.sampled_from([None, 17, without(record(), "operationId")])
+pages = st.lists(good | good | good | broken | nameless, max_size=4)
+histories = st.lists(st.lists(pages, min_size=1, max_size=2), min_size=2, max_size=4)
+
+
+@settings(max_examples=6)
+@given(histories)
+def test_one_by_one_all_at_once_and_from_the_beginning_are_the_same(history):
+    with tempfile.TemporaryDirectory() as folder:
+        one_by_one, at_once = (Store(Path(folder) / name) for name in ("one", "all"))
+        for sync in history:
+            one_by_one.apply(*sync)
+            at_once.sync(*sync)
+        at_once.publish()
+        expected = one_by_one.everything()
+        assert at_once.everything() == expected
+        lake = one_by_one.lake_bytes()
+        assert at_once.lake_bytes() == lake
+        unbatched, pipelines.records.RECORDS_PER_BATCH = pipelines.records.RECORDS_PER_BATCH, 1
+        try:
+            at_once.publish(from_scratch=True)
+        finally:
+            pipelines.records.RECORDS_PER_BATCH = unbatched
+        assert at_once.everything() == expected
+        assert at_once.lake_bytes() == lake
+
+
+def grown(store):
+    store.apply([record("a", createTime="20260131T000000Z"), record("b")], [record("broken", createTime=None)])
+    store.apply([record("b", status="stop")])
+    store.apply([record("b", status="processing"), record("c", createTime="20260201T000000Z")])
+    return store
+
+
+def test_publishing_again_changes_no_row_and_rewrites_no_parquet_file(store):
+    grown(store)
+    rows, files = store.everything(), store.lake_identities()
+    publication = store.publish()
+    assert (publication.syncs_applied, publication.changed_months) == (0, [])
+    assert store.everything() == rows
+    assert store.lake_identities() == files
+
+
+def test_a_month_without_change_stays_the_same_file(store):
+    grown(store)
+    before = store.lake_identities()
+    store.apply([record("b", status="success")])
+    after = store.lake_identities()
+    changed = {name for name in after if before.get(name) != after[name]}
+    assert changed == {
+        "operations/created_month=2026-03/data.parquet",
+        "operation_history/created_month=2026-03/data.parquet",
+        "syncs/data.parquet",
+    }
+
+
+def test_a_sync_that_brings_nothing_new_rewrites_only_the_list_of_syncs(store):
+    grown(store)
+    before = store.lake_identities()
+    publication = store.apply([record("b", status="processing"), record("c", createTime="20260201T000000Z")])
+    after = store.lake_identities()
+    assert {name for name in after if before.get(name) != after[name]} == {"syncs/data.parquet"}
+    assert publication.changed_months == []
+
+
+def test_two_rebuilds_give_the_same_rows_and_the_same_bytes(store):
+    grown(store)
+    rows, lake = store.everything(), store.lake_bytes()
+    for _ in range(2):
+        store.publish(from_scratch=True)
+        assert store.everything() == rows
+        assert store.lake_bytes() == lake
+
+
+def test_a_rebuild_in_an_empty_lake_gives_the_same_bytes(store):
+    import shutil
+
+    grown(store)
+    lake = store.lake_bytes()
+    shutil.rmtree(store.warehouse.lake)
+    store.publish(from_scratch=True)
+    assert store.lake_bytes() == lake
+
+
+def test_more_rows_than_a_row_group_holds_are_written_in_order(store, monkeypatch):
+    monkeypatch.setattr("pipelines.lake.ROWS_PER_GROUP", 7)
+    targets = record()["targets"] | {"devices": [f"d-{number:03}" for number in range(20)]}
+    store.apply([record(f"{number:02}", targets=targets) for number in range(5)])
+    rows = store.rows("select operation_id, position from core.operation_targets order by all")
+    assert [tuple(row.values()) for row in rows] == [(f"{task:02}", place) for task in range(5) for place in range(20)]
+    import pyarrow.parquet as pq
+
+    groups = pq.ParquetFile(store.warehouse.lake / "operation_targets" / "created_month=2026-03" / "data.parquet")
+    assert {groups.metadata.row_group(index).num_rows for index in range(groups.metadata.num_row_groups - 1)} == {7}
