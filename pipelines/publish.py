@@ -124,7 +124,7 @@ def _build(
             connection.unregister("files")
             connection.execute("set variable publication = $number", {"number": number})
             connection.execute("set variable published_at = $now", {"now": datetime.now(UTC).replace(tzinfo=None)})
-            connection.execute("set variable target_success_rate = $target", {"target": settings.target_success_rate})
+            connection.execute(f"create macro target_success_rate() as {settings.target_success_rate!r}")
             build_marts(connection)
             checks = run_checks(connection)
             refuse_if_failed(checks)

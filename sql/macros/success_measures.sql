@@ -1,6 +1,6 @@
 -- All that a roll-up of tasks tells, as one struct: `select model, unnest(success_measures(...)) … group by model`.
 -- An aggregate over marts.operation_outcomes; rates are sum over sum, never a mean of rates.
-create or replace macro success_measures(total, wait, processing, success, fail, stop, timeout, target) as {
+create or replace macro success_measures(total, wait, processing, success, fail, stop, timeout) as {
     'operations': count(*), -- upgrade tasks
     'operations_finished': count(*) filter (where success + fail + timeout > 0), -- tasks with at least one finished device
     'total': cast(coalesce(sum(total), 0) as bigint), -- devices that the tasks operate on
@@ -22,6 +22,6 @@ create or replace macro success_measures(total, wait, processing, success, fail,
         clustered_upper(success, success + fail + timeout),
         sum(success + fail + timeout),
         count(*) filter (where success + fail + timeout > 0),
-        target
+        target_success_rate()
     )
 }

@@ -46,7 +46,7 @@ select
     tasks.operations, -- tasks in core.operations
     tasks.operations_removed, -- among them those that are gone from the platform
     outside.operations_outside_rates, -- tasks only known by a broken record: in no rate
-    cast(getvariable('target_success_rate') as double) as target_success_rate -- what verdicts compare with
+    cast(target_success_rate() as double) as target_success_rate -- what verdicts compare with
 from tasks
 cross join outside
 left join last_sync on true

@@ -3,9 +3,8 @@
 -- parameters: since, until
 select
     file_version, -- version that the task installs
-    unnest(success_measures(total, wait, processing, success, fail, stop, timeout, any_value(target_success_rate)))
+    unnest(success_measures(total, wait, processing, success, fail, stop, timeout))
 from marts.operation_outcomes
-cross join (select target_success_rate from marts.snapshot)
 where
     (since is null or created_at >= cast(since as timestamp))
     and (until is null or created_at < cast(until as timestamp))
