@@ -31,7 +31,7 @@ lint: $(READY) ## style, SQL, types
 	$(BIN)/sqlfluff lint sql
 	$(BIN)/mypy
 
-bench: $(READY) ## measure against a bare loop, dlt and pandas (about ten minutes)
+bench: $(READY) ## measure against a bare loop, dlt and pandas (about six minutes)
 	$(BIN)/python benchmarks/run.py
 
 # Extras stay in the lock: pip refuses `gql==` for `gql[requests]` where hashes are required.

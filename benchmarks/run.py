@@ -1,6 +1,6 @@
 """How fast is it, and how much memory does it take? Prints figures, and writes them to benchmarks/results/.
 
-    python benchmarks/run.py                                  both parts, about ten minutes
+    python benchmarks/run.py                                  both parts, about six minutes
     python benchmarks/run.py compare --rounds 3               against a bare loop, dlt and pandas
     python benchmarks/run.py rebuild --rebuild-tasks 4000000  peak memory where it should not grow
 
