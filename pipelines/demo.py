@@ -9,11 +9,15 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+import filelock
+
+from pipelines.errors import StorageError
 from pipelines.progress import Reporter
 from pipelines.run import sync
 from pipelines.settings import Settings, load_settings
-from pipelines.warehouse import SIMULATOR_APP_ID, open_warehouse, storage_errors, writer_lock
+from pipelines.warehouse import SIMULATOR_APP_ID, Warehouse, open_warehouse, storage_errors, writer_lock
 from simulator.dials import Dials
 from simulator.process import SimulatorProcess
 
@@ -60,6 +64,19 @@ def demo_settings(settings: Settings, base_url: str = f"http://127.0.0.1:{PORT}"
     )
 
 
+def _refuse_while_dagster_serves(warehouse: Warehouse) -> None:
+    lock = filelock.FileLock(warehouse.root / "dagster" / ".lock", timeout=0)
+    try:
+        if Path(lock.lock_file).exists():
+            with lock:
+                pass
+    except filelock.Timeout:
+        raise StorageError(
+            f"Dagster serves {warehouse.root}, and its simulator has another fleet",
+            advice="Stop `make ui` first, or set IODM_WAREHOUSE to another folder",
+        ) from None
+
+
 def run_demo(settings: Settings, reporter: Reporter, say: Callable[[str], None]) -> Settings:
     """Empty the demo's warehouse, then sync once on each of `DAYS` simulated days; returns the settings of its data.
 
@@ -67,6 +84,7 @@ def run_demo(settings: Settings, reporter: Reporter, say: Callable[[str], None])
         IodmError: see `errors`.
     """
     warehouse = open_warehouse(demo_settings(settings))
+    _refuse_while_dagster_serves(warehouse)
     with writer_lock(warehouse), storage_errors(f"empty {warehouse.root}"):
         for part in (warehouse.raw, warehouse.lake, warehouse.published, warehouse.work):
             shutil.rmtree(part, ignore_errors=True)

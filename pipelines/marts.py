@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import graphlib
 import re
+from datetime import datetime
 
 import duckdb
 
@@ -17,12 +18,17 @@ from pipelines.sql_text import quoted
 WINDOW = ["since", "until"]
 
 
-def build_marts(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make all macros and marts.
+def build_marts(
+    connection: duckdb.DuckDBPyConnection, publication: int, target_success_rate: float, published_at: datetime
+) -> None:
+    """Make all macros and marts of the publication with this number, made at this instant (UTC, without zone).
 
     Raises:
         duckdb.Error: a query failed; a note on the error names the SQL file.
     """
+    connection.execute("set variable publication = $number", {"number": publication})
+    connection.execute("set variable published_at = $now", {"now": published_at})
+    connection.execute(f"create macro target_success_rate() as {target_success_rate!r}")
     for model in _in_order(load("macros"), r"\b{name}\("):
         _run(connection, model, model.sql)
     connection.execute("create schema marts")

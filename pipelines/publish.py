@@ -122,10 +122,8 @@ def _build(
                 "'One row per Parquet file behind this file, with the sync that last changed it.'"
             )
             connection.unregister("files")
-            connection.execute("set variable publication = $number", {"number": number})
-            connection.execute("set variable published_at = $now", {"now": datetime.now(UTC).replace(tzinfo=None)})
-            connection.execute(f"create macro target_success_rate() as {settings.target_success_rate!r}")
-            build_marts(connection)
+            now = datetime.now(UTC).replace(tzinfo=None)
+            build_marts(connection, number, settings.target_success_rate, now)
             checks = run_checks(connection)
             refuse_if_failed(checks)
             store_results(connection, checks)

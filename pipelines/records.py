@@ -20,6 +20,7 @@ from pipelines.platform.judgement import judge
 from pipelines.sql_text import scalar
 
 RECORDS_PER_BATCH = 1_000_000
+RESTORE = "Restore raw/ from a backup, or move the torn sync's folder away, then run `iodm rebuild`"
 MAX_RECORD_BYTES = 64 * 2**20
 
 RECORD_TYPE = """STRUCT(
@@ -86,7 +87,7 @@ def load_records(connection: duckdb.DuckDBPyConnection, batch: list[tuple[Path, 
         raise StorageError(
             f"the raw records of syncs {first} to {last} are torn: {readable:,} can be read, "
             f"{expected:,} were received",
-            advice="Restore raw/ from a backup, or move the torn sync's folder away, then run `iodm rebuild`",
+            advice=RESTORE,
         )
     connection.execute("delete from broken_records")
     if broken:
@@ -119,9 +120,7 @@ def _create_records(connection: duckdb.DuckDBPyConnection, files: list[str]) -> 
     try:
         connection.execute(f"{target} select * from with_fingerprints('typed_records')")
     except (duckdb.IOException, duckdb.InvalidInputException) as error:
-        raise StorageError(
-            f"raw records can't be read: {error}", advice="Restore raw/ from a backup, then run `iodm rebuild`"
-        ) from error
+        raise StorageError(f"raw records can't be read: {error}", advice=RESTORE) from error
 
 
 def _has_records(connection: duckdb.DuckDBPyConnection) -> bool:
@@ -150,16 +149,22 @@ def _check_pages(folder: Path, manifest: SyncManifest) -> None:
         raise StorageError(
             f"{folder / 'pages.jsonl'} is torn: {found[0]:,} responses with {found[1]:,} records, "
             f"expected {manifest.pages:,} with {manifest.records:,}",
-            advice="Restore raw/ from a backup, or move this sync's folder away, then run `iodm rebuild`",
+            advice=RESTORE,
         )
+
+
+def _quarantined(file: Path) -> list[QuarantineEntry]:
+    try:
+        return [msgspec.json.decode(line, type=QuarantineEntry) for line in file.read_bytes().splitlines()]
+    except (msgspec.DecodeError, FileNotFoundError) as error:
+        raise StorageError(f"{file} is torn: {error}", advice=RESTORE) from None
 
 
 def _judge_again(folder: Path, sync_id: int, scratch: Path) -> tuple[list[dict[str, object]], list[str]]:
     """Judge quarantined records by today's rules: those still broken as rows, the others as a file of records."""
     broken: list[dict[str, object]] = []
     good = []
-    for line in (folder / "quarantine.jsonl").read_bytes().splitlines():
-        entry = msgspec.json.decode(line, type=QuarantineEntry)
+    for entry in _quarantined(folder / "quarantine.jsonl"):
         judgement = judge(entry.record.encode())
         if judgement.reason is None:
             time = entry.observed_at.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -84,7 +84,7 @@ def writer_lock(warehouse: Warehouse) -> Iterator[None]:
     Raises:
         StorageError: another process holds it.
     """
-    lock = filelock.FileLock(warehouse.root / ".lock", timeout=0)
+    lock = filelock.FileLock(warehouse.root / ".lock", timeout=0.2)  # longer than `is_locked` holds it
     try:
         with storage_errors(f"lock {warehouse.root}"):
             lock.acquire()

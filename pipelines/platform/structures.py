@@ -111,8 +111,9 @@ def decode_page(body: bytes) -> Page:
 
 def _decode_leniently(body: bytes) -> Page:
     """One record that Python reads and msgspec does not (a lone surrogate, NaN) must not make its page unreadable."""
+    text = body.decode()
     try:
-        content = json.loads(body)
+        content = json.loads(text)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     if not isinstance(content, dict) or not isinstance(content.get("data"), list | None):
@@ -120,11 +121,38 @@ def _decode_leniently(body: bytes) -> Page:
     numbers = {key: json.dumps(content.get(key)).encode() for key in ("pageNo", "pageSize", "totalCount", "totalSize")}
     total = _count(numbers["totalCount"])
     return Page(
-        [json.dumps(record).encode() for record in content.get("data") or []],
+        [record.encode() for record in _texts_of_records(text)],
         _count(numbers["pageNo"]),
         _count(numbers["pageSize"]),
         _count(numbers["totalSize"]) if total is None else total,
     )
+
+
+def _texts_of_records(text: str) -> list[str]:
+    """The elements of `data` in a JSON object that is known to be sound, each as it stands there, on one line."""
+    decoder, place = json.JSONDecoder(), text.index("{") + 1
+    records: list[str] = []
+    while (quote := text.find('"', place)) >= 0:
+        key, place = decoder.raw_decode(text, quote)
+        place = _next_token(text, text.index(":", place) + 1)
+        if key == "data" and text[place] == "[":
+            records = []
+            place = _next_token(text, place + 1)
+            while text[place] != "]":
+                _, end = decoder.raw_decode(text, place)
+                records.append(" ".join(text[place:end].splitlines()))
+                place = _next_token(text, end)
+                place = _next_token(text, place + 1) if text[place] == "," else place
+            place += 1
+        else:
+            _, place = decoder.raw_decode(text, place)
+    return records
+
+
+def _next_token(text: str, place: int) -> int:
+    while text[place] in " \t\r\n":
+        place += 1
+    return place
 
 
 def _count(raw: bytes | msgspec.Raw) -> int | None:
