@@ -1,0 +1,91 @@
+"""A published file in memory: core tables that a test fills by hand, then the macros and marts of `sql/` over them."""
+
+import datetime as dt
+
+import duckdb
+
+from pipelines.marts import build_marts
+from pipelines.tables import TABLES
+
+TASK = {
+    "operation_type": "firmware_upgrade",
+    "status": "success",
+    "status_text": "success",
+    "created_at": "2026-03-01 08:00:00",
+    "device_type": "WaterMeter",
+    "model": "NB-1",
+    "manufacturer_name": "Acme",
+    "named_device_count": 2,
+    "device_group_count": 0,
+    "file_version": "V1.0",
+    "_first_observed_at": "2026-03-04 12:00:00",
+    "_observed_at": "2026-03-04 12:00:00",
+    "_sync_id": 1,
+    "_broken_fields": [],
+}
+SYNC = {
+    "mode": "full",
+    "grade": "counted",
+    "started_at": "2026-03-04 12:00:00",
+    "finished_at": "2026-03-04 12:01:00",
+    "api_calls": 3,
+    "pages": 2,
+    "records": 2,
+    "operations_new": 2,
+    "operations_changed": 0,
+    "total_after": 2,
+    "quarantined": 0,
+}
+COUNTERS = ("wait", "processing", "success", "fail", "stop", "timeout")
+
+
+class Core:
+    """Core tables without the promises of the pipeline: a check must be able to find what should not be."""
+
+    def __init__(self) -> None:
+        self.connection = duckdb.connect()
+        self.connection.execute("create schema core")
+        for table in TABLES:
+            columns = ", ".join(f"{column.name} {column.duckdb_type}" for column in table.columns)
+            self.connection.execute(f"create table core.{table.name} ({columns})")
+
+    def insert(self, table, **values):
+        names = ", ".join(values)
+        self.connection.execute(
+            f"insert into core.{table} ({names}) values ({', '.join('?' for _ in values)})", list(values.values())
+        )
+
+    def task(self, operation_id, *, month=None, **values):
+        """A task; counters among the values give it a row of results too."""
+        numbers = {name: values.pop(name) for name in ("total", *COUNTERS) if name in values}
+        row = TASK | values
+        self.insert("operations", operation_id=operation_id, created_month=month or str(row["created_at"])[:7], **row)
+        if numbers:
+            self.result(operation_id, **numbers)
+        return self
+
+    def result(self, operation_id, **numbers):
+        every = dict.fromkeys(COUNTERS, 0) | numbers
+        every.setdefault("total", sum(every[name] for name in COUNTERS))
+        received = every.pop("fail_as_received", every["fail"])
+        self.insert(
+            "operation_results", operation_id=operation_id, total_is_derived=False, fail_as_received=received, **every
+        )
+        return self
+
+    def sync(self, sync_id, **values):
+        self.insert("syncs", sync_id=sync_id, **(SYNC | values))
+        return self
+
+    def marts(self):
+        build_marts(self.connection, 7, 0.95, dt.datetime(2026, 3, 4, 12, 30))
+        return self
+
+    def rows(self, query, parameters=None):
+        cursor = self.connection.execute(query, parameters)
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, values, strict=True)) for values in cursor.fetchall()]
+
+    def value(self, expression, parameters=None):
+        ((value,),) = self.connection.execute(f"select {expression}", parameters).fetchall()
+        return value
