@@ -14,7 +14,7 @@ from iodm_assets.failures import RETRIES, failures
 from iodm_assets.metadata import extraction_metadata, publication_metadata, read_published
 from iodm_assets.resources import SettingsResource
 from iodm_assets.specs import RAW_OPERATIONS, published_specs
-from pipelines.errors import CheckFailedError
+from pipelines.checks import CheckFailedError
 from pipelines.progress import LogLines
 from pipelines.run import extract, refresh
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import dagster as dg
 
 from iodm_assets.metadata import sample_table
-from pipelines.errors import CheckFailedError, IodmError, PlatformError
+from pipelines.checks import CheckFailedError
+from pipelines.errors import IodmError, PlatformError
 
 RETRIES = dg.RetryPolicy(max_retries=2, delay=30)
 """For a passing fault that outlives the client's own patience, and for a writer that is about to end."""

@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from pipelines.errors import CheckFailedError
+from pipelines.errors import IodmError
 from pipelines.models import load
 from pipelines.sql_text import scalar
 
@@ -29,6 +29,18 @@ class CheckResult:
     def passed(self) -> bool:
         """True if no row offends."""
         return self.offending_rows == 0
+
+
+class CheckFailedError(IodmError):
+    """A check of severity `error` found rows; `check` names its SQL file, `results` holds what every check found."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, advice: str, failed: CheckResult, results: list[CheckResult]) -> None:
+        super().__init__(message, advice=advice)
+        self.check = failed.name
+        self.sample = failed.sample
+        self.results = results
 
 
 def run_checks(connection: duckdb.DuckDBPyConnection) -> list[CheckResult]:
@@ -57,8 +69,7 @@ def refuse_if_failed(results: list[CheckResult]) -> None:
                 f"check {result.name} failed for {result.offending_rows:,} rows ({result.description}), "
                 f"for example {result.sample[0]}",
                 advice=f"Nothing was published. See sql/checks/{result.name}.sql",
-                check=result.name,
-                sample=result.sample,
+                failed=result,
                 results=results,
             )
 

@@ -1,7 +1,7 @@
 """Everything that can go wrong, as one tree; the class decides the exit code.
 
     IodmError
-    ├── CheckFailedError      1  a data check of severity `error` failed: nothing was published
+    ├── CheckFailedError      1  a data check of severity `error` failed: nothing was published (in `checks`)
     ├── SettingsError         2  a setting or an argument is missing or wrong
     ├── PlatformError         3  the platform is unreachable, refused us, or failed for too long
     └── StorageError          4  disk, lock, torn or corrupt file
@@ -10,11 +10,6 @@ An error says what we were doing, what came back, and what to try next. No error
 """
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pipelines.checks import CheckResult
 
 
 class IodmError(Exception):
@@ -30,20 +25,6 @@ class IodmError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}. {self.advice}"
-
-
-class CheckFailedError(IodmError):
-    """A check of severity `error` found rows; `check` names its SQL file, `results` holds what every check found."""
-
-    exit_code = 1
-
-    def __init__(
-        self, message: str, *, advice: str, check: str, sample: list[dict[str, object]], results: list[CheckResult]
-    ) -> None:
-        super().__init__(message, advice=advice)
-        self.check = check
-        self.sample = sample
-        self.results = results
 
 
 class SettingsError(IodmError):

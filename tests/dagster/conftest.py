@@ -1,7 +1,5 @@
 """An instance that leaves nothing behind, and a simulated platform that the settings in the environment name."""
 
-import importlib
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,18 +10,6 @@ import pytest
 from pipelines.warehouse import Warehouse
 from simulator.dials import Dials
 from simulator.process import SimulatorProcess
-
-# dagster 1.13 reads fields of its resources by pydantic's old name; nothing of ours does
-OLD_NAME = "The `__fields__` attribute is deprecated"
-with warnings.catch_warnings():
-    warnings.filterwarnings("ignore", OLD_NAME, DeprecationWarning)
-    importlib.import_module("iodm_assets.definitions")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.filterwarnings(f"ignore:{OLD_NAME}:DeprecationWarning"))
 
 
 @pytest.fixture

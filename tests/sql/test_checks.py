@@ -3,7 +3,7 @@
 import pytest
 
 from pipelines.checks import refuse_if_failed, run_checks
-from pipelines.errors import CheckFailedError
+from pipelines.checks import CheckFailedError
 from pipelines.models import load
 from support.core import Core
 

@@ -10,7 +10,8 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.errors import CheckFailedError, SettingsError, StorageError
+from pipelines.checks import CheckFailedError
+from pipelines.errors import SettingsError, StorageError
 from pipelines.models import load
 from pipelines.tables import TABLES
 from pipelines.warehouse import claim, writer_lock
