@@ -50,11 +50,7 @@ def begin(connection: duckdb.DuckDBPyConnection, served: Path | None) -> int:
         connection.execute(f"attach {quoted(str(served))} as served (read_only)")
     fingerprints = load("core")["with_fingerprints"]
     connection.execute(f"create macro with_fingerprints(relation) as table {fingerprints.sql}")
-    connection.execute(
-        "create table newest (operation_id varchar, position bigint, sync_id bigint, observed_at timestamp, "
-        "first_observed_at timestamp)"
-    )
-    connection.execute("create view tasks as select 1 as placeholder")
+    connection.execute("create table newest (operation_id varchar, position bigint, first_observed_at timestamp)")
     connection.execute("create table new_history as select * from served.core.operation_history limit 0")
     connection.execute("create table new_syncs as select * from served.core.syncs limit 0")
     connection.execute("create table quarantine_before as select * from served.core.quarantine")
@@ -113,7 +109,7 @@ def _manifest_table(manifests: list[SyncManifest]) -> pa.Table:
 def _define_merged(connection: duckdb.DuckDBPyConnection) -> None:
     """Views `merged_<table>`: what is served without the tasks that changed, and these as they are now."""
     ensure_records(connection)
-    connection.execute(f"create or replace view tasks as {load('core')['tasks'].sql}")
+    connection.execute("create or replace view tasks as select * from records")  # pruned to each task's newest content
     for table in MONTHLY_TABLES:
         connection.execute(f"create or replace view merged_{table.name} as {_merged(table)}")
     connection.execute(

@@ -3,8 +3,6 @@
 select
     operation_id,
     max(position) as position,
-    max(sync_id) as sync_id,
-    max_by(observed_at, sync_id) as observed_at,
     min(first_observed_at) as first_observed_at
 from observations
 where has_new_content
