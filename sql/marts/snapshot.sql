@@ -24,13 +24,19 @@ tasks as (
     from core.operations
 ),
 
+last_full as (
+    select max(sync_id) as sync_id
+    from core.syncs
+    where mode = 'full'
+),
+
 outside as (
     select count(*) as operations_outside_rates
     from core.quarantine
     anti join core.operations using (operation_id)
     where
         operation_id <> sha256(record)
-        or last_sync_id >= (select max(syncs.sync_id) from core.syncs where syncs.mode = 'full')
+        or last_sync_id >= (select last_full.sync_id from last_full)
 )
 
 select
