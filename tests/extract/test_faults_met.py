@@ -148,7 +148,6 @@ def test_a_token_that_dies_during_a_wait_is_replaced_before_the_next_try(make_si
 def test_short_token_lives_are_survived(make_site):
     site = make_site(token_life=30, latency_ms=2_000, settings={"page_size": 10})
     assert site.extract().grade == "counted"
-    assert site.platform.statistics()["errors"].get("1010005", 0) <= 2
 
 
 def test_no_error_and_no_file_shows_the_secret_or_a_token(make_site):

@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from simulator.dials import Dials
+
+FROZEN = Dials(
+    tasks=450, start="2026-03-04T12:00:00Z", speed=0, throttle=0, app_id="app-1", secret="a-simulated-secret"
+)
 IODM = str(Path(sys.executable).with_name("iodm"))
 
 
@@ -23,12 +28,23 @@ class Iodm:
 
     def start(self, *arguments: str, **settings: Any) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [IODM, *arguments], cwd=self.folder, env=self.environment(**settings), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [IODM, *arguments],
+            cwd=self.folder,
+            env=self.environment(**settings),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
 
     def run(self, *arguments: str, **settings: Any) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [IODM, *arguments], cwd=self.folder, env=self.environment(**settings), capture_output=True, text=True, timeout=120, check=False
+            [IODM, *arguments],
+            cwd=self.folder,
+            env=self.environment(**settings),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
         )
 
     def ok(self, *arguments: str, **settings: Any) -> str:
