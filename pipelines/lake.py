@@ -20,10 +20,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipelines.sql_text import quoted
 from pipelines.tables import OPERATION_TARGETS, TABLES, TEXT, Table
 from pipelines.warehouse import sync_to_disk
 
 ROWS_PER_GROUP = 131_072
+ROWS_PER_SORT = 1_000_000
 WRITERS = 2  # one encodes Parquet while the other's query runs
 _UNIQUE_TEXT = ("operation_id", "target_id", "record")  # a dictionary of values that don't repeat only costs time
 
@@ -103,21 +105,42 @@ def _months_of(
     columns = ", ".join(table.file_schema.names)
     order = ", ".join(table.order_by)
     if not table.is_monthly:
-        yield (
-            None,
-            iter(
-                connection.sql(f"select {columns} from merged_{table.name} order by {order}").to_arrow_reader(
-                    ROWS_PER_GROUP
-                )
-            ),
-        )
+        query = f"select {columns} from merged_{table.name} order by {order}"
+        yield None, iter(connection.sql(query).to_arrow_reader(ROWS_PER_GROUP))
         return
-    for month in sorted(months):
-        query = f"select {columns} from merged_{table.name} where lake_month = '{month}' order by {order}"
-        batches = iter(connection.sql(query).to_arrow_reader(ROWS_PER_GROUP))
-        first = next(batches, None)
-        if first is not None:
-            yield month, itertools.chain([first], batches)
+    for group in _groups_of_months(connection, table, months):
+        query = f"""
+            select lake_month, {columns} from merged_{table.name}
+            where lake_month in ({", ".join(quoted(month) for month in group)}) order by lake_month, {order}
+        """
+        parts = _by_month(connection.sql(query).to_arrow_reader(ROWS_PER_GROUP))
+        for month, slices in itertools.groupby(parts, key=lambda part: part[0]):
+            yield month, (batch for _, batch in slices)
+
+
+def _groups_of_months(connection: duckdb.DuckDBPyConnection, table: Table, months: set[str]) -> Iterator[list[str]]:
+    """Months sorted together: few queries for small ones, no sort of more than `ROWS_PER_SORT` rows for large ones."""
+    sizes = connection.execute(f"select lake_month, count(*) from merged_{table.name} group by lake_month").fetchall()
+    group: list[str] = []
+    rows = 0
+    for month, size in sorted(sizes):
+        if month in months:
+            if group and rows + size > ROWS_PER_SORT:
+                yield group
+                group, rows = [], 0
+            group.append(month)
+            rows += size
+    if group:
+        yield group
+
+
+def _by_month(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, pa.RecordBatch]]:
+    """Cut batches where `lake_month`, their first column, changes, and take it off."""
+    for batch in batches:
+        start = 0
+        for end in pc.run_end_encode(batch.column(0)).run_ends.to_pylist():
+            yield batch.column(0)[start].as_py(), batch.slice(start, end - start).remove_column(0)
+            start = end
 
 
 def _write_file(

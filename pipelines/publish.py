@@ -83,7 +83,7 @@ def publish(settings: Settings, warehouse: Warehouse, reporter: Reporter, *, fro
             files = lake.write(connection, warehouse.lake, months, manifest, newest)
         reporter.step("building the published file")
         number = _next_number(warehouse)
-        checks, rows = _build(settings, warehouse, files, number)
+        checks, rows = _build(settings, warehouse, files, number, reporter)
         reporter.step("serving")
         file = _serve(warehouse, number)
         _drop_old(warehouse)
@@ -96,7 +96,7 @@ def _manifest_of(connection: duckdb.DuckDBPyConnection) -> list[LakeFile]:
 
 
 def _build(
-    settings: Settings, warehouse: Warehouse, files: list[LakeFile], number: int
+    settings: Settings, warehouse: Warehouse, files: list[LakeFile], number: int, reporter: Reporter
 ) -> tuple[list[CheckResult], dict[str, int]]:
     """Make the next file beside its place; the name changes only when it is complete."""
     warehouse.published.mkdir(exist_ok=True)
@@ -122,8 +122,10 @@ def _build(
                 "'One row per Parquet file behind this file, with the sync that last changed it.'"
             )
             connection.unregister("files")
+            reporter.step("making the marts")
             now = datetime.now(UTC).replace(tzinfo=None)
             build_marts(connection, number, settings.target_success_rate, now)
+            reporter.step("running the checks")
             checks = run_checks(connection)
             refuse_if_failed(checks)
             store_results(connection, checks)

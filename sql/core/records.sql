@@ -73,9 +73,9 @@ select
     strftime(created_at, '%Y-%m') as created_month,
     coalesce(len(devices), 0) as named_device_count,
     coalesce(len(device_groups), 0) as device_group_count,
-    received_total is null as total_is_derived, -- below: sqlfluff does not know DuckDB's lambda
+    received_total is null as total_is_derived,
     case when timeout_in_fail then greatest(fail_as_received - timeout, 0) else fail_as_received end as fail,
-    coalesce(list_sum(list_transform(devices, lambda target_id, place: hash('device', cast(place - 1 as integer), target_id))), 0) -- noqa: PRS, LT01
-    + coalesce(list_sum(list_transform(device_groups, lambda target_id, place: hash('device_group', cast(place - 1 as integer), target_id))), 0) -- noqa: PRS, LT01
+    coalesce(list_sum([hash('device', cast(place - 1 as integer), target_id) for target_id, place in devices]), 0)
+    + coalesce(list_sum([hash('device_group', cast(place - 1 as integer), target_id) for target_id, place in device_groups]), 0)
         as targets_fingerprint
 from judged

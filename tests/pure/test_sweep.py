@@ -2,7 +2,6 @@
 
 import random
 
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from pipelines.tables import TABLES
 from support.records import T0, counters, record, without
 
+at = datetime.fromisoformat
 FIRST = (T0 + timedelta(hours=1)).replace(tzinfo=None)  # the instant of the first sync of a store
 
 
@@ -29,9 +30,9 @@ def test_a_documented_task_becomes_one_row_in_each_table(store):
             "operation_type": "firmware_upgrade",
             "status": "success",
             "status_text": "success",
-            "created_at": datetime(2026, 3, 1, 8),
-            "started_at": datetime(2026, 3, 1, 8, 5),
-            "stopped_at": datetime(2026, 3, 1, 9),
+            "created_at": at("2026-03-01T08:00:00"),
+            "started_at": at("2026-03-01T08:05:00"),
+            "stopped_at": at("2026-03-01T09:00:00"),
             "device_type": "WaterMeter",
             "model": "NB-1",
             "manufacturer_name": "Acme",
@@ -212,8 +213,8 @@ def test_a_custom_policy_has_its_window(store):
     assert row == {
         "operation_id": "task-1",
         "execute_type": "custom",
-        "start_at": datetime(2026, 3, 2),
-        "end_at": datetime(2026, 3, 3),
+        "start_at": at("2026-03-02T00:00:00"),
+        "end_at": at("2026-03-03T00:00:00"),
         "retry_enabled": True,
         "retry_times": 5,
     }
@@ -445,5 +446,5 @@ def test_times_are_utc_whatever_the_zone_of_the_machine(store, monkeypatch):
     finally:
         monkeypatch.delenv("TZ")
         time.tzset()
-    assert (row["created_at"], row["created_month"]) == (datetime(2026, 2, 28, 23, 59, 59), "2026-02")
+    assert (row["created_at"], row["created_month"]) == (at("2026-02-28T23:59:59"), "2026-02")
     assert row["_observed_at"] == FIRST

@@ -136,7 +136,13 @@ def test_a_lake_that_somebody_changed_is_written_again(ripe, expected, copy_of, 
 
 def test_a_publication_that_a_reader_has_open_stays_as_it_is(store):
     store.apply([record("a")])
-    script = "import duckdb, sys\nc = duckdb.connect(sys.argv[1], read_only=True)\nfor line in sys.stdin:\n    print(c.execute('select count(*) from core.operations').fetchall()[0][0], flush=True)"
+    script = (
+        "import duckdb, sys\n"
+        "connection = duckdb.connect(sys.argv[1], read_only=True)\n"
+        "for line in sys.stdin:\n"
+        "    ((count,),) = connection.execute('select count(*) from core.operations').fetchall()\n"
+        "    print(count, flush=True)"
+    )
     reader = subprocess.Popen(
         [sys.executable, "-c", script, str(store.warehouse.link)],
         stdin=subprocess.PIPE,
@@ -165,7 +171,7 @@ def test_published_files_are_never_written_again(store):
     assert first.stat().st_mode & 0o777 == 0o444
     store.apply([record(status="stop")])
     assert first.read_bytes() == content
-    assert os.readlink(store.warehouse.link) == "published/iodm-000002.duckdb"
+    assert str(store.warehouse.link.readlink()) == "published/iodm-000002.duckdb"
 
 
 def test_the_last_three_files_and_the_last_of_each_of_seven_days_are_kept(store):
@@ -232,7 +238,8 @@ def served(ripe):
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_the_published_tables_are_the_registry(served, table):
     columns = served.execute(
-        "select column_name, data_type, is_nullable, comment from duckdb_columns() where schema_name = 'core' and table_name = ? order by column_index",
+        "select column_name, data_type, is_nullable, comment from duckdb_columns() "
+        "where schema_name = 'core' and table_name = ? order by column_index",
         [table.name],
     ).fetchall()
     assert columns == [(column.name, column.duckdb_type, column.nullable, column.comment) for column in table.columns]
@@ -255,7 +262,8 @@ def test_parquet_files_have_the_schema_of_the_registry(ripe, table):
 
 def test_every_column_that_is_served_has_a_description(served):
     without = served.execute(
-        "select table_name, column_name from duckdb_columns() where not internal and schema_name = 'marts' and coalesce(comment, '') = ''"
+        "select table_name, column_name from duckdb_columns() "
+        "where not internal and schema_name = 'marts' and coalesce(comment, '') = ''"
     ).fetchall()
     assert without == []
     tables = served.execute(

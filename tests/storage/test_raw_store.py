@@ -128,16 +128,7 @@ DAMAGES = {
 }
 
 
-UNNOTICED = {"quarantine cut": "a torn quarantine.jsonl ends in msgspec.DecodeError instead of StorageError"}
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        pytest.param(name, marks=[pytest.mark.xfail(reason=UNNOTICED[name])] if name in UNNOTICED else [])
-        for name in DAMAGES
-    ],
-)
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_torn_raw_sync_is_an_error_of_storage_and_nothing_is_published(store, damage):
     store.apply([record("a")])
     served = store.warehouse.served_file()
