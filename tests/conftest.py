@@ -1,7 +1,7 @@
 """What every ring uses: no settings of the machine, few and bounded examples, warehouses and platforms that go away."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,7 +27,7 @@ def store(tmp_path: Path) -> Store:
 
 
 @pytest.fixture
-def make_site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
+def make_site(tmp_path: Path) -> Callable[..., Site]:
     """Makes a simulated platform in process with a warehouse of its own; numbered folders, if there are several."""
     made: list[Site] = []
 
@@ -37,4 +37,4 @@ def make_site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
         made.append(Site(folder, faults, **dials))
         return made[-1]
 
-    yield make
+    return make

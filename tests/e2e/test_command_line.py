@@ -16,7 +16,6 @@ from simulator.faults import Fault, Match
 from simulator.process import SimulatorProcess
 from support.commands import FROZEN, Iodm
 
-
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parent.parent.parent
 
@@ -298,7 +297,12 @@ def test_a_wheel_works_away_from_the_repository(tmp_path):
     call(sys.executable, "-m", "pip", "install", "--no-deps", "-q", "--target", str(site), str(wheel))
     here = next(path for path in map(Path, sys.path) if path.name == "site-packages")
     (site / "libraries.pth").write_text(f"{here}\n")
-    script = "import pipelines, pipelines.models as m, sys; print(pipelines.__file__, m.sql_folder()); from pipelines.cli import main; sys.argv = ['iodm', *sys.argv[1:]]; main()"
+    script = (
+        "import pipelines, pipelines.models\n"
+        "print(pipelines.__file__, pipelines.models.sql_folder())\n"
+        "from pipelines.cli import main\n"
+        "main()"
+    )
     done = subprocess.run(
         [str(tmp_path / "venv" / "bin" / "python"), "-c", script, "demo"],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""A full sync against a platform in process: complete and `counted` where it is quiet, never falsely complete where not."""
+"""A full sync against a platform in process: `counted` where it is quiet, never falsely complete where it is not."""
 
 import json
 import tempfile
@@ -32,7 +32,8 @@ def test_every_counter_and_target_is_published_as_served(make_site):
         for name, task in truth.items()
     }
     targets = site.store.rows(
-        "select operation_id, list(target_id order by target_type, position) as ids from core.operation_targets group by all"
+        "select operation_id, list(target_id order by target_type, position) as ids "
+        "from core.operation_targets group by all"
     )
     assert {row["operation_id"]: row["ids"] for row in targets} == {
         name: task["targets"]["devices"] + task["targets"]["deviceGroups"] for name, task in truth.items()

@@ -39,7 +39,8 @@ def hook(event, arguments):
     if event in ("subprocess.Popen", "socket.connect", "os.mkdir", "os.remove", "os.rename", "socket.bind"):
         touched.append(f"{event} {arguments}")
 sys.dont_write_bytecode = True
-import click, duckdb, filelock, httptools, msgspec, pandas, pyarrow, pyarrow.parquet, pyarrow.compute, pydantic_settings, requests, rich.progress, rich.table, starlette, tenacity, trustme, uvicorn, numpy
+import click, duckdb, filelock, httptools, msgspec, numpy, pandas, pydantic_settings, pyarrow, pyarrow.compute
+import pyarrow.parquet, requests, rich.progress, rich.table, starlette, tenacity, trustme, uvicorn
 sys.addaudithook(hook)
 for name in sys.argv[1:]:
     importlib.import_module(name)

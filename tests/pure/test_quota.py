@@ -19,7 +19,7 @@ def file(tmp_path):
 
 
 def most_in_any_minute(intervals):
-    """Calls that the platform could count in one half-open window of 60 s: it may see a call at any moment of its way."""
+    """Calls that the platform could count in one half-open window of 60 s: it sees a call at any moment of its way."""
     return max(sum(sent < end + 60 and answered >= end for sent, answered in intervals) for _, end in intervals)
 
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-from pipelines.checks import refuse_if_failed, run_checks
-from pipelines.checks import CheckFailedError
+from pipelines.checks import CheckFailedError, refuse_if_failed, run_checks
 from pipelines.models import load
 from support.core import Core
 
@@ -134,7 +133,8 @@ def test_quarantine_blocks_above_ten_records_and_above_five_percent(core, broken
     core.connection.execute("delete from core.operations")
     quarantine(core, broken)
     core.connection.execute(
-        "insert into core.operations (operation_id, created_at, _broken_fields) select range, timestamp '2026-03-01', [] from range(?)",
+        "insert into core.operations (operation_id, created_at, _broken_fields) "
+        "select range, timestamp '2026-03-01', [] from range(?)",
         [good],
     )
     results = run_checks(core.connection)

@@ -19,7 +19,8 @@ def interval(macros, pairs):
     values = ", ".join(f"({success}, {finished})" for success, finished in pairs)
     (row,) = macros.rows(
         f"""select clustered_lower(success, finished) as lower, clustered_upper(success, finished) as upper,
-            wilson_lower(sum(success), sum(finished)) as wilson_lower, wilson_upper(sum(success), sum(finished)) as wilson_upper,
+            wilson_lower(sum(success), sum(finished)) as wilson_lower,
+            wilson_upper(sum(success), sum(finished)) as wilson_upper,
             clustered_half_width(success, finished) as half_width
         from (values {values}) as tasks(success, finished)"""
     )

@@ -1,6 +1,7 @@
 """Rows in, rows out for every mart; roll-ups are sums over sums, whatever is rolled up."""
 
 import datetime as dt
+import itertools
 import random
 
 import duckdb
@@ -9,6 +10,8 @@ import pytest
 from pipelines.models import load
 from support.core import Core
 from support.records import record
+
+at = dt.datetime.fromisoformat
 
 DIMENSIONS = {
     "success_by_day": ("created_date",),
@@ -125,10 +128,10 @@ def test_snapshot_says_what_the_file_is(core):
             "sync_id": 2,
             "mode": "full",
             "grade": "counted",
-            "observed_at": dt.datetime(2026, 3, 4, 12, 1),
+            "observed_at": at("2026-03-04T12:01:00"),
             "total_after": 5,
             "last_proven_sync_id": 1,
-            "last_proven_at": dt.datetime(2026, 3, 3, 10, 0),
+            "last_proven_at": at("2026-03-03T10:00:00"),
             "operations": 2,
             "operations_removed": 1,
             "operations_outside_rates": 1,
@@ -159,7 +162,7 @@ def test_a_window_starts_at_since_and_ends_before_until(fleet, mart):
     assert ids(None, "2026-03-02") == 2
     assert ids("2026-03-02 00:00:00", "2026-03-02 23:59:59") == 2
     assert ids("2026-03-02 23:59:59", "2026-03-03") == 1
-    assert ids(dt.datetime(2026, 3, 1, 8), dt.datetime(2026, 3, 1, 8)) == 0
+    assert ids(at("2026-03-01T08:00:00"), at("2026-03-01T08:00:00")) == 0
     assert ids(dt.date(2026, 3, 1), dt.date(2026, 3, 3)) == 5
     assert fleet.rows(f"from marts.{mart}_between(null, null) order by all") == fleet.rows(
         f"from marts.{mart} order by all"
@@ -225,7 +228,7 @@ def test_every_roll_up_is_sum_over_sum_within_bounds(core, seed):
                 row["clustered_upper"],
                 1,
             ]
-            assert all(low <= high + 1e-9 for low, high in zip(ends, ends[1:], strict=False))
+            assert all(low <= high + 1e-9 for low, high in itertools.pairwise(ends))
 
 
 def test_one_task_tells_nothing_of_how_tasks_differ(core):

@@ -41,7 +41,7 @@ pages = st.lists(good | good | good | broken | nameless, max_size=4)
 histories = st.lists(st.lists(pages, min_size=1, max_size=2), min_size=2, max_size=4)
 
 
-@settings(max_examples=6)
+@settings(max_examples=4)
 @given(histories)
 def test_one_by_one_all_at_once_and_from_the_beginning_are_the_same(history):
     with tempfile.TemporaryDirectory() as folder:

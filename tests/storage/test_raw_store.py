@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 
 import msgspec
 import pyarrow as pa
@@ -9,7 +10,7 @@ import pytest
 
 from pipelines.errors import StorageError
 from pipelines.extract.raw import PAGES_PER_FILE, RawWriter, committed_syncs, newest_sync, prepare
-from support.records import encode, record, reply_of, without
+from support.records import Store, encode, record, reply_of, without
 
 
 def lines_of(folder):
@@ -128,9 +129,18 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_a_torn_raw_sync_is_an_error_of_storage_and_nothing_is_published(store, damage):
+@pytest.fixture(scope="module")
+def served_once(tmp_path_factory):
+    """A warehouse with one sync, served."""
+    store = Store(tmp_path_factory.mktemp("served"))
     store.apply([record("a")])
+    return store
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_torn_raw_sync_is_an_error_of_storage_and_nothing_is_published(served_once, tmp_path, damage):
+    shutil.copytree(served_once.warehouse.root, tmp_path / "warehouse", symlinks=True)
+    store = Store(tmp_path)
     served = store.warehouse.served_file()
     before = served.read_bytes()
     folder = store.sync([record("a", status="stop"), record("b")], [record("c"), record("d", createTime=None)])

@@ -78,7 +78,7 @@ class Core:
         return self
 
     def marts(self):
-        build_marts(self.connection, 7, 0.95, dt.datetime(2026, 3, 4, 12, 30))
+        build_marts(self.connection, 7, 0.95, dt.datetime.fromisoformat("2026-03-04T12:30"))
         return self
 
     def rows(self, query, parameters=None):

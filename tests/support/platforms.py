@@ -49,7 +49,7 @@ class _Connection:
 
 
 class Wire(PlatformAdapter):
-    """Hands bodies over as http.client does: they end, and one that is shorter than announced is noticed however it is read."""
+    """Hands bodies over as http.client does: they end, and one shorter than announced is noticed."""
 
     def send(self, *positional: Any, **named: Any) -> requests.Response:
         response = super().send(*positional, **named)
