@@ -1,0 +1,13 @@
+-- The sums that all measures of a roll-up are made from, as one struct.
+-- An aggregate over marts.operation_outcomes.
+create or replace macro success_sums(total, wait, processing, success, fail, stop, timeout) as {
+    'operations': count(*),
+    'total': cast(coalesce(sum(total), 0) as bigint),
+    'wait': cast(coalesce(sum(wait), 0) as bigint),
+    'processing': cast(coalesce(sum(processing), 0) as bigint),
+    'success': cast(coalesce(sum(success), 0) as bigint),
+    'fail': cast(coalesce(sum(fail), 0) as bigint),
+    'stop': cast(coalesce(sum(stop), 0) as bigint),
+    'timeout': cast(coalesce(sum(timeout), 0) as bigint),
+    'clustered': clustered_sums(success, success + fail + timeout)
+}
