@@ -1,3 +1,3 @@
 -- Share of the finished devices that succeeded; null when nothing finished. Give sums to get the rate of a group.
 create or replace macro success_rate(success, fail, timeout) as
-case when success + fail + timeout > 0 then success / cast(success + fail + timeout as double) end
+case when cast(success as double) + fail + timeout > 0 then success / (cast(success as double) + fail + timeout) end
