@@ -219,7 +219,11 @@ def duckdb_errors() -> Iterator[None]:
         raise StorageError(
             f"out of memory: {str(error).splitlines()[0]}", advice="Give more with IODM_MEMORY_LIMIT"
         ) from error
-    except duckdb.IOException as error:
+    except (
+        duckdb.IOException,
+        duckdb.TransactionException,
+        duckdb.FatalException,
+    ) as error:  # a full disk is any of them
         raise StorageError(
             f"the database failed: {str(error).splitlines()[0]}",
             advice="Check the disk (`df -h`, permissions), then run it again: nothing is lost",

@@ -98,8 +98,9 @@ def query(warehouse: Warehouse, sql: str) -> Result:
         try:
             return _result(connection.execute(sql))
         except duckdb.Error as error:
+            reason = " ".join(str(error).split("LINE ")[0].split())  # without the quoted query and its caret
             raise SettingsError(
-                f"the query failed: {error}", advice='`iodm sql "show all tables"` lists what there is'
+                f"the query failed: {reason}", advice='`iodm sql "show all tables"` lists what there is'
             ) from None
 
 

@@ -13,7 +13,7 @@ from pipelines.platform.quota import Quota
 from pipelines.progress import Reporter
 from pipelines.publish import Publication, publish
 from pipelines.settings import Settings, require_platform
-from pipelines.warehouse import Warehouse, open_warehouse, writer_lock
+from pipelines.warehouse import Warehouse, open_warehouse, storage_errors, writer_lock
 
 log = logging.getLogger("iodm")
 
@@ -68,7 +68,8 @@ def _extract(
     settings: Settings, warehouse: Warehouse, reporter: Reporter, announce: Callable[[str], None]
 ) -> Extraction:
     sleeper = Sleeper()
-    quota = Quota(settings.calls_per_minute, warehouse.quota_file, sleep=sleeper)
+    with storage_errors(f"write {warehouse.quota_file}"):
+        quota = Quota(settings.calls_per_minute, warehouse.quota_file, sleep=sleeper)
     client = Client(settings, quota, sleep=sleeper)
     try:
         manifest = run_full_sync(settings, warehouse, client, reporter, announce=announce)

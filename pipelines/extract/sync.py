@@ -15,7 +15,7 @@ import msgspec
 
 from pipelines.extract.raw import RawWriter, SyncManifest, newest_sync
 from pipelines.extract.reader import ListReader
-from pipelines.extract.sweep import Sweep
+from pipelines.extract.sweep import MAX_REREADS, Sweep
 from pipelines.platform.client import Client
 from pipelines.progress import Reporter
 from pipelines.settings import Settings
@@ -145,7 +145,7 @@ def _read_by_parts(reader: ListReader, settings: Settings) -> list[str]:
 
 def _close(reader: ListReader, writer: RawWriter, settings: Settings, sweep: Sweep, warehouse: Warehouse) -> Verdict:
     """Count; where it doesn't close, read both ends of the list again, deeper each time."""
-    total = reader.read_page(settings.filters, 0, sweep.page_size).total
+    total = _closing_total(reader, settings, sweep)
     met = count_tasks(writer, warehouse)
     done = {0}
     for depth in CLOSING_DEPTHS:
@@ -162,6 +162,15 @@ def _close(reader: ListReader, writer: RawWriter, settings: Settings, sweep: Swe
     if met == total:
         return Verdict("counted", f"{met:,} tasks met, {total:,} there after the reading", total)
     return Verdict("unproven", f"{met:,} tasks met, but {total:,} there after the reading", total)
+
+
+def _closing_total(reader: ListReader, settings: Settings, sweep: Sweep) -> int | None:
+    """The total after the reading; a response without one, where others had it, is asked for again."""
+    for _ in range(MAX_REREADS):
+        total = reader.read_page(settings.filters, 0, sweep.page_size).total
+        if total is not None or sweep.first_total is None:
+            return total
+    return None
 
 
 def _ends(depth: int, pages: int) -> set[int]:

@@ -73,21 +73,21 @@ def interpret(status: int | None, body: bytes, exception: Exception | None = Non
     error = _error_of(body)
     if error is not None:
         return _interpret_error(status, *error)
-    if status == 200:
-        return (
-            Response(Outcome.OK)
-            if _is_object(body)
-            else Response(Outcome.PASSING_FAULT, f"a body that is not a JSON object: {_excerpt(body)}")
-        )
-    if status is not None and (status >= 500 or status in {408, 429}):
-        return Response(
-            Outcome.THROTTLED if status == 429 else Outcome.PASSING_FAULT, f"HTTP {status}: {_excerpt(body)}"
-        )
+    return _interpret_status(status, body)
+
+
+def _interpret_status(status: int | None, body: bytes) -> Response:
+    """Without an `error_code` the status has to do."""
+    if status == 200 and _is_object(body):
+        return Response(Outcome.OK)
+    detail = f"HTTP {status}: {_excerpt(body)}"
+    if status == 429:
+        return Response(Outcome.THROTTLED, detail)
+    if status is None or status in {200, 408} or status >= 500 or _is_cut(body):
+        return Response(Outcome.PASSING_FAULT, detail)
     if status == 400:
-        return Response(Outcome.BAD_REQUEST, f"HTTP 400: {_excerpt(body)}")
-    return Response(
-        Outcome.REFUSED, f"HTTP {status} without the platform's error_code (a proxy's page?): {_excerpt(body)}"
-    )
+        return Response(Outcome.BAD_REQUEST, detail)
+    return Response(Outcome.REFUSED, f"{detail} (without the platform's error_code: a proxy's page?)")
 
 
 def _interpret_error(status: int | None, code: str, description: str) -> Response:
@@ -124,6 +124,19 @@ def _error_of(body: bytes) -> tuple[str, str] | None:
     if not isinstance(content, dict) or content.get("error_code") is None:
         return None
     return str(content["error_code"]), str(content.get("error_desc", ""))[:200]
+
+
+def _is_cut(body: bytes) -> bool:
+    """True for the beginning of a JSON object: what was cut off may have been the `error_code`."""
+    if body.lstrip()[:1] != b"{":
+        return False
+    try:
+        json.loads(body)
+    except RecursionError:
+        return False
+    except ValueError:
+        return True
+    return False
 
 
 def _is_object(body: bytes) -> bool:

@@ -13,6 +13,7 @@ import contextlib
 import heapq
 import math
 import mmap
+import os
 import struct
 import threading
 import time
@@ -23,7 +24,9 @@ WINDOW_SECONDS = 60.0
 
 
 class Quota:
-    """Slots for calls. Safe for threads; one process at a time (the warehouse's lock sees to that).
+    """Slots for calls. Safe for threads; one process at a time, the warehouse's lock sees to that.
+
+    Raises OSError if the file can't be made.
 
     Instants are seconds of the system's monotonic clock, which all processes since the last boot share. Slots of an
     earlier boot or in use when a process died are taken to be given back now.
@@ -85,8 +88,7 @@ class Quota:
 
 
 def _open_slots(file: Path, count: int) -> mmap.mmap:
-    file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a+b") as handle:
         size = max(handle.seek(0, 2) // 8, count) * 8
-        handle.truncate(size)
+        os.posix_fallocate(handle.fileno(), 0, size)  # a page without a block on a full disk would kill the process
         return mmap.mmap(handle.fileno(), size)

@@ -18,7 +18,8 @@ def interval(macros, pairs):
     """Both intervals of tasks, given as (success, finished)."""
     values = ", ".join(f"({success}, {finished})" for success, finished in pairs)
     (row,) = macros.rows(
-        f"""select clustered_lower(clustered_sums(success, finished)) as lower, clustered_upper(clustered_sums(success, finished)) as upper,
+        f"""select clustered_lower(clustered_sums(success, finished)) as lower,
+            clustered_upper(clustered_sums(success, finished)) as upper,
             wilson_lower(sum(success), sum(finished)) as wilson_lower,
             wilson_upper(sum(success), sum(finished)) as wilson_upper,
             clustered_half_width(clustered_sums(success, finished)) as half_width
@@ -156,7 +157,8 @@ def test_macros_take_sums_of_any_integer_type(macros):
 
 def test_counters_of_a_million_tasks_do_not_overflow(macros):
     (row,) = macros.rows(
-        "select clustered_lower(clustered_sums(success, finished)) as lower, clustered_upper(clustered_sums(success, finished)) as upper "
+        "select clustered_lower(clustered_sums(success, finished)) as lower, "
+        "clustered_upper(clustered_sums(success, finished)) as upper "
         "from (select 900000000000::bigint as success, 1000000000000::bigint as finished from range(100000))"
     )
     assert row["lower"] == pytest.approx(0.9, abs=1e-4)
