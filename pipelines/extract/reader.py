@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
 
-from pipelines.extract.raw import RawWriter, StoredPage, prepare
+from pipelines.extract.raw import RawWriter, prepare
 from pipelines.extract.sweep import MAX_WIDTH, PageFacts, Sweep, advance, next_pages
 from pipelines.platform.client import Client, Reply
 from pipelines.platform.outcomes import Outcome
@@ -52,7 +52,6 @@ class ListReader:
         is_first = True
         while batch:
             replies = [future.result() for future in batch]
-            stored = [self._workers.submit(prepare, reply, number) for reply, number in replies]
             state = advance(
                 state, [_facts(reply, page_no) for (reply, _), page_no in zip(replies, next_pages(state), strict=True)]
             )
@@ -60,14 +59,14 @@ class ListReader:
                 after_first_page(state)
                 is_first = False
             batch = self._ask(filters, state)
-            self._store([future.result() for future in stored])
+            self._store(replies)
             self._report(state)
         return state
 
     def read_page(self, filters: Mapping[str, str], page_no: int, page_size: int) -> PageFacts:
         """Read and store one page."""
         reply, number = self._fetch(filters, page_no, page_size)
-        self._store([prepare(reply, number)])
+        self._store([(reply, number)])
         return _facts(reply, page_no)
 
     def _ask(self, filters: Mapping[str, str], state: Sweep) -> list[Future[tuple[Reply, int]]]:
@@ -79,9 +78,9 @@ class ListReader:
         self.last_reply = reply
         return reply, next(self._responses)
 
-    def _store(self, pages: list[StoredPage]) -> None:
-        for page in pages:
-            self._writer.add(page)
+    def _store(self, replies: list[tuple[Reply, int]]) -> None:
+        for reply, number in replies:
+            self._writer.add(prepare(reply, number))
 
     def _report(self, state: Sweep) -> None:
         left = state.pages_left
