@@ -26,6 +26,7 @@ def build_marts(
     Raises:
         duckdb.Error: a query failed; a note on the error names the SQL file.
     """
+    connection.begin()  # one transaction: each commit waits for the disk
     connection.execute("set variable publication = $number", {"number": publication})
     connection.execute("set variable published_at = $now", {"now": published_at})
     connection.execute(f"create macro target_success_rate() as {target_success_rate!r}")
@@ -33,9 +34,8 @@ def build_marts(
         _run(connection, model, model.sql)
     connection.execute("create schema marts")
     for model in _in_order(load("marts"), r"\bmarts\.{name}\b"):
-        connection.begin()
         _build_mart(connection, model)
-        connection.commit()
+    connection.commit()
 
 
 def _build_mart(connection: duckdb.DuckDBPyConnection, model: Model) -> None:

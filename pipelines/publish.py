@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +35,7 @@ from pipelines.warehouse import Warehouse, storage_errors, sync_to_disk
 
 STORAGE_VERSION = "v1.2.0"  # clients from DuckDB 1.2 on can open it
 KEPT_NEWEST, KEPT_DAYS = 3, 7
+LOADERS = 2
 LAKE_MANIFEST_SCHEMA = pa.schema(
     [
         ("table_name", pa.string()),
@@ -110,7 +112,9 @@ def _build(
             connection.execute("set temp_directory = $folder", {"folder": str(warehouse.work / "spill")})
             connection.execute("set preserve_insertion_order = false")
             connection.execute("create schema core")
-            rows = {table.name: _load(connection, warehouse, table, files) for table in TABLES}
+            with ThreadPoolExecutor(LOADERS) as loaders:  # one compresses a small table beside a large one
+                counts = loaders.map(lambda table: _load(connection.cursor(), warehouse, table, files), TABLES)
+                rows = dict(zip([table.name for table in TABLES], counts, strict=True))
             _comment(connection)
             connection.register(
                 "files",

@@ -30,7 +30,7 @@ from pipelines.platform.client import Reply
 from pipelines.platform.judgement import Judgement, judge_all
 from pipelines.warehouse import Warehouse, sync_to_disk
 
-PAGES_PER_FILE = 100  # several files, so that they are read in parallel
+PAGES_PER_FILE = 250  # several files, so that they are read in parallel
 FSYNC_SECONDS = 1.0
 
 
