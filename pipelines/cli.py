@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import sys
 from datetime import datetime
 from typing import Any
@@ -79,13 +80,10 @@ def demo() -> None:
     warehouse = open_warehouse(settings)
     _show_report(warehouse, "model", None, None, "table")
     click.echo("\nWhere to go next:")
-    for line in (
-        f"IODM_WAREHOUSE={settings.warehouse} iodm report --by version",
-        f'IODM_WAREHOUSE={settings.warehouse} iodm sql "from marts.success_by_day"',
-        f"IODM_WAREHOUSE={settings.warehouse} iodm status",
-        _open_line(warehouse),
-    ):
-        click.echo(f"  {line}")
+    program = "iodm" if shutil.which("iodm") else sys.argv[0]
+    for arguments in ("report --by version", 'sql "from marts.success_by_day"', "status"):
+        click.echo(f"  IODM_WAREHOUSE={settings.warehouse} {program} {arguments}")
+    click.echo(f"  {_open_line(warehouse)}")
 
 
 @cli.command()

@@ -47,6 +47,15 @@ LAKE_MANIFEST_SCHEMA = pa.schema(
     ]
 )
 
+LAKE_MANIFEST_COMMENTS = {
+    "table_name": "the core table",
+    "created_month": "month of the tasks, null for tables without months",
+    "rows": "rows in the file",
+    "bytes": "size of the file",
+    "sha256": "its content: a file that differs is written again",
+    "sync_id": "sync that last changed it",
+}
+
 
 @dataclass(frozen=True)
 class Publication:
@@ -116,16 +125,7 @@ def _build(
                 counts = loaders.map(lambda table: _load(connection.cursor(), warehouse, table, files), TABLES)
                 rows = dict(zip([table.name for table in TABLES], counts, strict=True))
             _comment(connection)
-            connection.register(
-                "files",
-                pa.Table.from_pylist([msgspec.structs.asdict(entry) for entry in files], schema=LAKE_MANIFEST_SCHEMA),
-            )
-            connection.execute("create table core._lake_files as select * from files")
-            connection.execute(
-                "comment on table core._lake_files is "
-                "'One row per Parquet file behind this file, with the sync that last changed it.'"
-            )
-            connection.unregister("files")
+            _store_lake_manifest(connection, files)
             reporter.step("making the marts")
             now = datetime.now(UTC).replace(tzinfo=None)
             build_marts(connection, number, settings.target_success_rate, now)
@@ -159,6 +159,19 @@ def _load(connection: duckdb.DuckDBPyConnection, warehouse: Warehouse, table: Ta
             f"insert into core.{table.name} select {columns} from read_parquet($paths, {hive})", {"paths": paths}
         )
     return int(scalar(connection, f"select count(*) from core.{table.name}"))
+
+
+def _store_lake_manifest(connection: duckdb.DuckDBPyConnection, files: list[LakeFile]) -> None:
+    connection.register(
+        "files", pa.Table.from_pylist([msgspec.structs.asdict(entry) for entry in files], schema=LAKE_MANIFEST_SCHEMA)
+    )
+    connection.execute("create table core._lake_files as select * from files")
+    connection.unregister("files")
+    connection.execute(
+        "comment on table core._lake_files is 'One row per Parquet file of the lake that this file was made from.'"
+    )
+    for name, comment in LAKE_MANIFEST_COMMENTS.items():
+        connection.execute(f"comment on column core._lake_files.{name} is {quoted(comment)}")
 
 
 def _comment(connection: duckdb.DuckDBPyConnection) -> None:

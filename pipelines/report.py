@@ -17,17 +17,7 @@ from pipelines.tables import TABLES
 from pipelines.warehouse import Warehouse
 
 BY = ("day", "type", "manufacturer", "model", "version")
-SHOWN_MEASURES = (
-    "operations",
-    "operations_finished",
-    "total",
-    "finished",
-    "success_rate",
-    "clustered_lower",
-    "clustered_upper",
-    "rate_of_total",
-    "verdict",
-)
+SHOWN_MEASURES = ("operations", "finished", "success_rate", "clustered_lower", "clustered_upper", "verdict")
 
 
 @dataclass(frozen=True)
