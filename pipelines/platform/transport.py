@@ -49,7 +49,8 @@ def open_transport(settings: Settings, session: requests.Session | None = None) 
         session.mount("http://", _NamedHostAdapter(None))
     url = settings.base_url or ""
     verify = str(settings.ca_file) if settings.ca_file else True
-    options = session.merge_environment_settings(url, {}, True, verify, _client_certificate(settings))  # noqa: FBT003
+    cert = _client_certificate(settings)
+    options: dict[str, Any] = {**session.merge_environment_settings(url, {}, True, verify, cert)}  # noqa: FBT003
     timeout = (min(CONNECT_TIMEOUT_SECONDS, settings.timeout_seconds), settings.timeout_seconds)
     return functools.partial(session.get_adapter(f"{url}/").send, timeout=timeout, **options)
 
