@@ -7,6 +7,7 @@ numbers of the batch before.
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
@@ -18,6 +19,8 @@ from pipelines.platform.client import Client, Reply
 from pipelines.platform.outcomes import Outcome
 from pipelines.progress import Reporter
 
+REPORT_SECONDS = 0.5
+
 
 class ListReader:
     """Reads lists of one sync into its raw store. A context manager: its workers end with it."""
@@ -26,6 +29,7 @@ class ListReader:
         self._client, self._writer, self._reporter = client, writer, reporter
         self._responses = itertools.count(first_response)
         self._workers = ThreadPoolExecutor(MAX_WIDTH, thread_name_prefix="call")
+        self._reported_at = -REPORT_SECONDS
         self.first_reply: Reply | None = None
         self.last_reply: Reply | None = None
 
@@ -83,14 +87,20 @@ class ListReader:
             self._writer.add(prepare(reply, number))
 
     def _report(self, state: Sweep) -> None:
+        if time.monotonic() - self._reported_at < REPORT_SECONDS:
+            return
+        self._reported_at = time.monotonic()
         left = state.pages_left
         detail = f"{self._writer.records:,} records"
         if left is not None:
             seconds = self._client.quota.seconds_for(left)
+            detail += f", {left:,} calls left"
             detail += (
-                f", {left:,} calls left, about {seconds / 60:.0f} min of quota"
-                if seconds >= 60
-                else f", {left:,} calls left"
+                f", {seconds / 60:.0f} min at least"
+                if seconds >= 90
+                else f", {seconds:.0f} s at least"
+                if seconds >= 1
+                else ""
             )
         self._reporter.advance(state.next_page, None if left is None else state.next_page + left, detail)
 

@@ -67,8 +67,12 @@ class Quota:
                 self._returned.notify()
 
     def seconds_for(self, calls: int) -> float:
-        """How long `calls` more calls take at this quota, were each answered at once."""
-        return max(calls - 1, 0) // self.calls_per_minute * WINDOW_SECONDS
+        """How long `calls` more calls will take at least, were each answered at once."""
+        windows, rest = divmod(max(calls, 1) - 1, self.calls_per_minute)
+        with self._lock:
+            next_free = heapq.nsmallest(rest + 1, self._free)
+        wait = next_free[-1][0] - self._clock() if next_free else WINDOW_SECONDS
+        return max(0.0, wait) + windows * WINDOW_SECONDS
 
     def _take(self) -> int:
         with self._returned:
