@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import duckdb
-import pyarrow as pa
 
 from pipelines.errors import IodmError
 from pipelines.models import load
-from pipelines.sql_text import scalar
+from pipelines.sql_text import insert_rows, scalar
 
 SAMPLE_ROWS = 5
 
@@ -76,7 +75,7 @@ def refuse_if_failed(results: list[CheckResult]) -> None:
 
 def store_results(connection: duckdb.DuckDBPyConnection, results: list[CheckResult]) -> None:
     """Keep the results in the file that they are about, as `marts.data_quality`."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "check_name": result.name,
             "severity": result.severity,
@@ -86,23 +85,15 @@ def store_results(connection: duckdb.DuckDBPyConnection, results: list[CheckResu
         }
         for result in results
     ]
-    connection.register("check_results", pa.Table.from_pylist(rows, schema=_SCHEMA))
-    connection.execute("create table marts.data_quality as select * from check_results order by severity, check_name")
-    connection.unregister("check_results")
+    columns = "check_name varchar, severity varchar, description varchar, offending_rows bigint, example varchar"
+    connection.execute(f"create table marts.data_quality ({columns})")
+    rows.sort(key=lambda row: (row["severity"], row["check_name"]))
+    insert_rows(connection, "marts.data_quality", rows)
     connection.execute("comment on table marts.data_quality is 'One row per check of sql/checks: what it found.'")
     for name, comment in _COMMENTS.items():
         connection.execute(f"comment on column marts.data_quality.{name} is '{comment}'")
 
 
-_SCHEMA = pa.schema(
-    [
-        ("check_name", pa.string()),
-        ("severity", pa.string()),
-        ("description", pa.string()),
-        ("offending_rows", pa.int64()),
-        ("example", pa.string()),
-    ]
-)
 _COMMENTS = {
     "check_name": "file of the check in sql/checks",
     "severity": "error (a failure blocks publishing) or warning",

@@ -13,13 +13,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import duckdb
-import pyarrow as pa
 
 from pipelines.extract.raw import SyncManifest
 from pipelines.models import load
 from pipelines.records import batches, ensure_records, load_records
-from pipelines.sql_text import quoted, scalar
-from pipelines.tables import MONTHLY_TABLES, OPERATION_HISTORY, OPERATIONS, SYNCS, TABLES, Table
+from pipelines.sql_text import insert_rows, quoted, scalar
+from pipelines.tables import MONTHLY_TABLES, OPERATION_HISTORY, OPERATIONS, TABLES, Table
 from pipelines.warehouse import Warehouse
 
 
@@ -82,7 +81,11 @@ def _merge(connection: duckdb.DuckDBPyConnection, batch: list[tuple[Path, SyncMa
     core = load("core")
     connection.execute("set variable first_sync = $id", {"id": batch[0][1].sync_id})
     connection.execute("set variable last_sync = $id", {"id": batch[-1][1].sync_id})
-    connection.register("manifests", _manifest_table([manifest for _, manifest in batch]))
+    connection.execute(
+        "create or replace table manifests as "
+        "select * exclude (operations_new, operations_changed) from new_syncs limit 0"
+    )
+    insert_rows(connection, "manifests", [manifest for _, manifest in batch])
     connection.execute(f"create or replace temp view known_content as {core['known_tasks'].sql}")
     connection.execute("create or replace table known_tasks as select * from with_fingerprints('known_content')")
     connection.execute(f"create or replace table observations as {core['observations'].sql}")
@@ -95,15 +98,6 @@ def _merge(connection: duckdb.DuckDBPyConnection, batch: list[tuple[Path, SyncMa
     connection.execute("insert into newest by name select * from changes")
     connection.execute("delete from records where position not in (select position from newest)")
     connection.execute("drop table known_tasks")
-    connection.unregister("manifests")
-
-
-def _manifest_table(manifests: list[SyncManifest]) -> pa.Table:
-    schema = pa.schema([field for field in SYNCS.schema if not field.name.startswith("operations_")])
-    rows = [{name: getattr(manifest, name) for name in schema.names} for manifest in manifests]
-    for row in rows:
-        row |= {name: row[name].replace(tzinfo=None) for name in ("started_at", "finished_at")}
-    return pa.Table.from_pylist(rows, schema=schema)
 
 
 def _define_merged(connection: duckdb.DuckDBPyConnection) -> None:

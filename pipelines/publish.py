@@ -17,8 +17,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
-import msgspec
-import pyarrow as pa
 
 from pipelines import lake
 from pipelines.checks import CheckResult, refuse_if_failed, run_checks, store_results
@@ -29,31 +27,20 @@ from pipelines.lake import LakeFile
 from pipelines.marts import build_marts
 from pipelines.progress import Reporter
 from pipelines.settings import Settings
-from pipelines.sql_text import quoted, scalar
+from pipelines.sql_text import insert_rows, quoted, scalar
 from pipelines.tables import TABLES, Table
 from pipelines.warehouse import Warehouse, storage_errors, sync_to_disk
 
 STORAGE_VERSION = "v1.2.0"  # clients from DuckDB 1.2 on can open it
 KEPT_NEWEST, KEPT_DAYS = 3, 7
 LOADERS = 2
-LAKE_MANIFEST_SCHEMA = pa.schema(
-    [
-        ("table_name", pa.string()),
-        ("created_month", pa.string()),
-        ("rows", pa.int64()),
-        ("bytes", pa.int64()),
-        ("sha256", pa.string()),
-        ("sync_id", pa.int64()),
-    ]
-)
-
-LAKE_MANIFEST_COMMENTS = {
-    "table_name": "the core table",
-    "created_month": "month of the tasks, null for tables without months",
-    "rows": "rows in the file",
-    "bytes": "size of the file",
-    "sha256": "its content: a file that differs is written again",
-    "sync_id": "sync that last changed it",
+LAKE_MANIFEST = {
+    "table_name": ("VARCHAR", "the core table"),
+    "created_month": ("VARCHAR", "month of the tasks, null for tables without months"),
+    "rows": ("BIGINT", "rows in the file"),
+    "bytes": ("BIGINT", "size of the file"),
+    "sha256": ("VARCHAR", "its content: a file that differs is written again"),
+    "sync_id": ("BIGINT", "sync that last changed it"),
 }
 
 
@@ -102,7 +89,7 @@ def publish(settings: Settings, warehouse: Warehouse, reporter: Reporter, *, fro
 
 
 def _manifest_of(connection: duckdb.DuckDBPyConnection) -> list[LakeFile]:
-    rows = connection.execute(f"select {', '.join(LAKE_MANIFEST_SCHEMA.names)} from served.core._lake_files").fetchall()
+    rows = connection.execute(f"select {', '.join(LAKE_MANIFEST)} from served.core._lake_files").fetchall()
     return [LakeFile(*row) for row in rows]
 
 
@@ -162,15 +149,13 @@ def _load(connection: duckdb.DuckDBPyConnection, warehouse: Warehouse, table: Ta
 
 
 def _store_lake_manifest(connection: duckdb.DuckDBPyConnection, files: list[LakeFile]) -> None:
-    connection.register(
-        "files", pa.Table.from_pylist([msgspec.structs.asdict(entry) for entry in files], schema=LAKE_MANIFEST_SCHEMA)
-    )
-    connection.execute("create table core._lake_files as select * from files")
-    connection.unregister("files")
+    columns = ", ".join(f"{name} {type_}" for name, (type_, _) in LAKE_MANIFEST.items())
+    connection.execute(f"create table core._lake_files ({columns})")
+    insert_rows(connection, "core._lake_files", files)
     connection.execute(
         "comment on table core._lake_files is 'One row per Parquet file of the lake that this file was made from.'"
     )
-    for name, comment in LAKE_MANIFEST_COMMENTS.items():
+    for name, (_, comment) in LAKE_MANIFEST.items():
         connection.execute(f"comment on column core._lake_files.{name} is {quoted(comment)}")
 
 

@@ -11,13 +11,12 @@ from pathlib import Path
 
 import duckdb
 import msgspec
-import pyarrow as pa
 
 from pipelines.errors import StorageError
 from pipelines.extract.raw import PageEntry, QuarantineEntry, SyncManifest, compress
 from pipelines.models import load
 from pipelines.platform.judgement import judge
-from pipelines.sql_text import scalar
+from pipelines.sql_text import insert_rows, scalar
 
 RECORDS_PER_BATCH = 1_000_000
 RESTORE = "Restore raw/ from a backup, or move the torn sync's folder away, then run `iodm rebuild`"
@@ -41,16 +40,6 @@ LINE_TYPES = {
     "broken_fields": "VARCHAR[]",
     "record": RECORD_TYPE,
 }
-
-BROKEN_SCHEMA = pa.schema(
-    [
-        ("operation_id", pa.string()),
-        ("sync_id", pa.int64()),
-        ("position", pa.int64()),
-        ("reason", pa.string()),
-        ("record", pa.string()),
-    ]
-)
 
 
 def batches(syncs: Iterable[tuple[Path, SyncManifest]]) -> Iterator[list[tuple[Path, SyncManifest]]]:
@@ -90,11 +79,7 @@ def load_records(connection: duckdb.DuckDBPyConnection, batch: list[tuple[Path, 
             advice=RESTORE,
         )
     connection.execute("delete from broken_records")
-    if broken:
-        table = pa.Table.from_pylist(broken, schema=BROKEN_SCHEMA)
-        connection.register("broken_arrow", table)
-        connection.execute("insert into broken_records select * from broken_arrow")
-        connection.unregister("broken_arrow")
+    insert_rows(connection, "broken_records", broken)
 
 
 def ensure_records(connection: duckdb.DuckDBPyConnection) -> None:
