@@ -149,35 +149,14 @@ def report(*, by: str, since: datetime | None, until: datetime | None, output_fo
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def status(*, as_json: bool) -> None:
     """Can I trust today's numbers?"""
+    from pipelines.output import status_lines  # noqa: PLC0415
     from pipelines.report import status as read_status  # noqa: PLC0415
 
     values = read_status(_existing_warehouse())
     if as_json:
         click.echo(json.dumps(values, indent=2, default=str))
         return
-    snapshot = values["snapshot"]
-    living = snapshot["operations"] - snapshot["operations_removed"] + snapshot["operations_outside_rates"]
-    proven = (
-        f"sync {snapshot['last_proven_sync_id']} at {snapshot['last_proven_at']} UTC"
-        if snapshot["last_proven_sync_id"]
-        else "never"
-    )
-    checks = ", ".join(
-        f"{check['check_name']} ({check['severity']}, {check['offending_rows']:,} rows)"
-        for check in values["checks_failed"]
-    )
-    lines = {
-        "file": values["file"],
-        "published": f"{snapshot['published_at']:%Y-%m-%d %H:%M:%S} UTC, number {snapshot['publication']}",
-        "observed": f"{snapshot['observed_at']} UTC, {_duration(values['age_seconds'])} ago, "
-        f"by sync {snapshot['sync_id']} ({snapshot['mode']})",
-        "grade": f"{snapshot['grade']}: {living:,} tasks here, {_count(snapshot['total_after'])} there",
-        "last proven": proven,
-        "outside the rates": f"{snapshot['operations_outside_rates']:,} tasks known only by a broken record",
-        "rows": ", ".join(f"{name} {count:,}" for name, count in values["rows"].items()),
-        "checks": f"{values['checks_passed']} passed" + (f"; failed: {checks}" if checks else ""),
-    }
-    for name, text in lines.items():
+    for name, text in status_lines(values).items():
         click.echo(f"{name:<18} {text}")
 
 
@@ -274,17 +253,6 @@ def _say_warnings(grade: str, quarantined: int, warnings: dict[str, int]) -> Non
         )
     for name, rows in warnings.items():
         click.echo(f"Warning: check {name} found {rows:,} rows.", err=True)
-
-
-def _duration(seconds: int) -> str:
-    for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} seconds"
-
-
-def _count(value: int | None) -> str:
-    return "an unknown number" if value is None else f"{value:,}"
 
 
 def main() -> None:

@@ -32,6 +32,43 @@ def show(result: Result, output_format: str) -> None:
         _show_table(result)
 
 
+def status_lines(values: dict[str, Any]) -> dict[str, str]:
+    """What `report.status` returns, in words: a line per question."""
+    snapshot = values["snapshot"]
+    living = snapshot["operations"] - snapshot["operations_removed"] + snapshot["operations_outside_rates"]
+    proven = (
+        f"sync {snapshot['last_proven_sync_id']} at {snapshot['last_proven_at']} UTC"
+        if snapshot["last_proven_sync_id"]
+        else "never"
+    )
+    checks = ", ".join(
+        f"{check['check_name']} ({check['severity']}, {check['offending_rows']:,} rows)"
+        for check in values["checks_failed"]
+    )
+    return {
+        "file": values["file"],
+        "published": f"{snapshot['published_at']:%Y-%m-%d %H:%M:%S} UTC, number {snapshot['publication']}",
+        "observed": f"{snapshot['observed_at']} UTC, {_duration(values['age_seconds'])} ago, "
+        f"by sync {snapshot['sync_id']} ({snapshot['mode']})",
+        "grade": f"{snapshot['grade']}: {living:,} tasks known, {_count(snapshot['total_after'])} there",
+        "last proven": proven,
+        "outside the rates": f"{snapshot['operations_outside_rates']:,} tasks known only by a broken record",
+        "rows": ", ".join(f"{name} {count:,}" for name, count in values["rows"].items()),
+        "checks": f"{values['checks_passed']} passed" + (f"; failed: {checks}" if checks else ""),
+    }
+
+
+def _duration(seconds: int) -> str:
+    for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} seconds"
+
+
+def _count(value: int | None) -> str:
+    return "an unknown number" if value is None else f"{value:,}"
+
+
 def _show_table(result: Result) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for index, name in enumerate(result.columns):
