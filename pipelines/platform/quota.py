@@ -2,7 +2,7 @@
 
 N slots; a call takes the slot that is free first and gives it back 60 s after its response. So however long a call
 travels, the platform can't count more than N of them in a minute. Ready-made limiters stamp the moment a call is sent,
-which lets N + 1 calls arrive within 60 s when one travels slower than another (docs/decisions/pacing.md).
+which lets N + 1 calls arrive within 60 s when one travels slower than another (docs/decisions/2026-11-pacing.md).
 
 The slots lie in a small file, mapped into memory: whatever the kernel knew when a process died, the next one reads.
 """
