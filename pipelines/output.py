@@ -15,12 +15,11 @@ from rich.table import Table
 
 from pipelines.report import Result
 
-FORMATS = ("table", "csv", "json")
 _PERCENT = ("rate", "lower", "upper")
 
 
 def show(result: Result, output_format: str) -> None:
-    """Print rows in one of `FORMATS`."""
+    """Print rows as `table`, `csv` or `json`."""
     if output_format == "json":
         rows = [dict(zip(result.columns, row, strict=True)) for row in result.rows]
         click.echo(json.dumps(rows, indent=2, default=str))

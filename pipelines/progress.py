@@ -28,7 +28,7 @@ class Reporter(Protocol):
 
 
 class Silent:
-    """Tells nobody; for callers that have their own way, like Dagster's log."""
+    """Tells nobody; for scripts and tests."""
 
     def step(self, text: str) -> None:
         """Say nothing."""

@@ -12,11 +12,11 @@ import duckdb
 
 from pipelines.checks import CheckResult, run_checks
 from pipelines.errors import SettingsError, StorageError
+from pipelines.models import column_comments, load
 from pipelines.sql_text import scalar
 from pipelines.tables import TABLES
 from pipelines.warehouse import Warehouse
 
-BY = ("day", "type", "manufacturer", "model", "version")
 SHOWN_MEASURES = ("operations", "finished", "success_rate", "clustered_lower", "clustered_upper", "verdict")
 
 
@@ -68,8 +68,8 @@ def success_rates(
         result = _result(cursor)
     if every_column:
         return result
-    measures = {name for name in result.columns if name in _measure_names()}
-    kept = [index for index, name in enumerate(result.columns) if name not in measures or name in SHOWN_MEASURES]
+    hidden = column_comments(load("macros")["success_measures"]).keys() - set(SHOWN_MEASURES)
+    kept = [index for index, name in enumerate(result.columns) if name not in hidden]
     return Result(
         [result.columns[index] for index in kept], [tuple(row[index] for index in kept) for row in result.rows]
     )
@@ -131,12 +131,6 @@ def status(warehouse: Warehouse) -> dict[str, Any]:
         "checks_passed": passed,
         "checks_failed": [dict(zip(checks.columns, row, strict=True)) for row in checks.rows],
     }
-
-
-def _measure_names() -> set[str]:
-    from pipelines.models import column_comments, load  # noqa: PLC0415
-
-    return set(column_comments(load("macros")["success_measures"]))
 
 
 def _result(cursor: duckdb.DuckDBPyConnection) -> Result:
