@@ -87,20 +87,33 @@ def demo() -> None:
 
 
 @cli.command()
-@click.option("--full", is_flag=True, help="Read the whole list (so far every sync does).")
+@click.option("--full", is_flag=True, help="Read the whole list, not just what changed; a first sync always does.")
+@click.option(
+    "--accept-removals",
+    is_flag=True,
+    help="With --full: mark tasks that are gone as removed, however many they are.",
+)
 @click.option(
     "--strict",
     is_flag=True,
     help="Exit with 1 on warnings, quarantined records or an unproven grade; publishes all the same.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-def sync(*, full: bool, strict: bool, as_json: bool) -> None:  # noqa: ARG001 - every sync is full
-    """Read every upgrade task from the platform, and publish the result."""
+def sync(*, full: bool, accept_removals: bool, strict: bool, as_json: bool) -> None:
+    """Read what changed on the platform since the last sync, and publish the result."""
     from pipelines.run import sync as run_sync  # noqa: PLC0415 - keeps `iodm report` quick
 
+    if accept_removals and not full:
+        raise click.UsageError("--accept-removals goes with --full: only a full sync looks for all of them.")
     settings = load_settings()
     with reporting() as reporter:
-        extraction, publication = run_sync(settings, reporter, announce=lambda text: click.echo(text, err=True))
+        extraction, publication = run_sync(
+            settings,
+            reporter,
+            is_full=full,
+            accept_removals=accept_removals,
+            announce=lambda text: click.echo(text, err=True),
+        )
     manifest = extraction.manifest
     warnings = [check for check in publication.checks if not check.passed]
     summary = {**msgspec.to_builtins(manifest), "waited_seconds": round(extraction.waited_seconds, 1)}
@@ -116,7 +129,7 @@ def sync(*, full: bool, strict: bool, as_json: bool) -> None:  # noqa: ARG001 - 
         click.echo(json.dumps(summary, indent=2))
     else:
         click.echo(
-            f"Sync {manifest.sync_id}: {manifest.grade} ({manifest.grade_evidence}); "
+            f"Sync {manifest.sync_id} ({manifest.mode}): {manifest.grade} ({manifest.grade_evidence}); "
             f"{manifest.api_calls:,} calls, {manifest.records:,} records."
         )
         click.echo(

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import duckdb
 
-from pipelines.extract.raw import SyncManifest
+from pipelines.extract.entries import SyncManifest
 from pipelines.models import load
 from pipelines.records import batches, ensure_records, load_records
 from pipelines.sql_text import insert_rows, quoted, scalar
@@ -57,6 +57,8 @@ def begin(connection: duckdb.DuckDBPyConnection, served: Path | None) -> int:
         "create table broken_records (operation_id varchar, sync_id bigint, position bigint, reason varchar, "
         "record varchar)"
     )
+    connection.execute("create table removal_lines (operation_id varchar, position bigint, observed_at timestamp)")
+    connection.execute("create table removed (operation_id varchar, removed_at timestamp)")
     return int(scalar(connection, "select coalesce(max(sync_id), 0) from served.core.syncs"))
 
 
@@ -92,6 +94,9 @@ def _merge(connection: duckdb.DuckDBPyConnection, batch: list[tuple[Path, SyncMa
     connection.execute(f"create or replace table changes as {core['newest_changes'].sql}")
     connection.execute(f"insert into new_history by name {core['operation_history'].sql}")
     connection.execute(f"insert into new_syncs by name {core['syncs'].sql}")
+    connection.execute(f"create or replace table removals as {core['removals'].sql}")
+    connection.execute("delete from removed where operation_id in (select operation_id from removals)")
+    connection.execute("insert into removed select * from removals")
     connection.execute(f"create or replace table quarantine_after as {core['quarantine'].sql}")
     connection.execute("create or replace table quarantine_before as select * from quarantine_after")
     connection.execute("delete from newest where operation_id in (select operation_id from changes)")
@@ -124,8 +129,15 @@ def _merged(table: Table) -> str:
         """
     month = "kept.created_month" if table is OPERATIONS else "operations.created_month"
     join = "" if table is OPERATIONS else "inner join served.core.operations as operations using (operation_id)"
+    served_columns = columns
+    if table is OPERATIONS:
+        join = "left join removed using (operation_id)"
+        served_columns = columns.replace(
+            "kept.removed_at",
+            "case when removed.operation_id is null then kept.removed_at else removed.removed_at end as removed_at",
+        )
     return f"""
-        select {month} as lake_month, {columns} from served.core.{table.name} as kept {join}
+        select {month} as lake_month, {served_columns} from served.core.{table.name} as kept {join}
         where kept.operation_id not in (select operation_id from newest)
         union all
         select lake_month, {columns} from ({load("core")[table.name].sql}) as kept
@@ -136,6 +148,7 @@ def changed_months(connection: duckdb.DuckDBPyConnection) -> set[str]:
     """Months of the tasks that changed, before and after the change."""
     rows = connection.execute(
         "select distinct created_month from tasks union "
-        "select distinct created_month from served.core.operations semi join newest using (operation_id)"
+        "select distinct created_month from served.core.operations "
+        "where operation_id in (select operation_id from newest union all select operation_id from removed)"
     ).fetchall()
     return {str(month) for (month,) in rows}

@@ -13,12 +13,14 @@ import duckdb
 import msgspec
 
 from pipelines.errors import StorageError
-from pipelines.extract.raw import PageEntry, QuarantineEntry, SyncManifest, compress
+from pipelines.extract.entries import PageEntry, QuarantineEntry, RemovalEntry, SyncManifest
+from pipelines.extract.raw import compress
 from pipelines.models import load
 from pipelines.platform.judgement import judge
 from pipelines.sql_text import insert_rows, scalar
 
 RECORDS_PER_BATCH = 1_000_000
+POSITIONS_PER_RESPONSE = 1_000_000  # as in sql/core/records.sql
 RESTORE = "Restore raw/ from a backup, or move the torn sync's folder away, then run `iodm rebuild`"
 MAX_RECORD_BYTES = 64 * 2**20
 
@@ -57,16 +59,19 @@ def batches(syncs: Iterable[tuple[Path, SyncManifest]]) -> Iterator[list[tuple[P
 
 
 def load_records(connection: duckdb.DuckDBPyConnection, batch: list[tuple[Path, SyncManifest]], scratch: Path) -> None:
-    """Load the records of a batch of committed syncs into `records`, and those still broken into `broken_records`.
+    """Load the records of a batch of committed syncs into `records`, those still broken into `broken_records`.
+
+    Tasks found to be gone go into `removal_lines`.
 
     Raises:
         StorageError: a raw file is torn: it holds less than its sync received.
     """
-    files, expected, broken = [], 0, []
+    files, expected, broken, removals = [], 0, [], []
     for folder, manifest in batch:
         _check_pages(folder, manifest)
         still_broken, retried = _judge_again(folder, manifest.sync_id, scratch)
         broken += still_broken
+        removals += _removals(folder / "removals.jsonl")
         files += [str(file) for file in sorted(folder.glob("records-*.jsonl.zst")) if file.stat().st_size] + retried
         expected += manifest.records - len(still_broken)
     _create_records(connection, files)
@@ -80,6 +85,8 @@ def load_records(connection: duckdb.DuckDBPyConnection, batch: list[tuple[Path, 
         )
     connection.execute("delete from broken_records")
     insert_rows(connection, "broken_records", broken)
+    connection.execute("delete from removal_lines")
+    insert_rows(connection, "removal_lines", removals)
 
 
 def ensure_records(connection: duckdb.DuckDBPyConnection) -> None:
@@ -145,6 +152,23 @@ def _quarantined(file: Path) -> list[QuarantineEntry]:
         raise StorageError(f"{file} is torn: {error}", advice=RESTORE) from None
 
 
+def _removals(file: Path) -> list[dict[str, object]]:
+    if not file.exists():
+        return []
+    try:
+        entries = msgspec.json.Decoder(RemovalEntry).decode_lines(file.read_bytes())
+    except msgspec.DecodeError as error:
+        raise StorageError(f"{file} is torn: {error}", advice=RESTORE) from None
+    return [
+        {
+            "operation_id": entry.operation_id,
+            "position": entry.response * POSITIONS_PER_RESPONSE,
+            "observed_at": entry.observed_at.replace(tzinfo=None),
+        }
+        for entry in entries
+    ]
+
+
 def _judge_again(folder: Path, sync_id: int, scratch: Path) -> tuple[list[dict[str, object]], list[str]]:
     """Judge quarantined records by today's rules: those still broken as rows, the others as a file of records."""
     broken: list[dict[str, object]] = []
@@ -161,7 +185,7 @@ def _judge_again(folder: Path, sync_id: int, scratch: Path) -> tuple[list[dict[s
             }
             good.append(msgspec.json.encode({**head, "record": msgspec.Raw(entry.record.encode())}) + b"\n")
         else:
-            position = entry.response * 1_000_000 + entry.index
+            position = entry.response * POSITIONS_PER_RESPONSE + entry.index
             broken.append(
                 {
                     "operation_id": entry.operation_id,

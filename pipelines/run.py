@@ -6,8 +6,9 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipelines.extract.raw import SyncManifest
-from pipelines.extract.sync import run_full_sync
+from pipelines.extract.entries import SyncManifest
+from pipelines.extract.recovery import recover
+from pipelines.extract.sync import run_sync
 from pipelines.platform.client import Client, Sleeper
 from pipelines.platform.quota import Quota
 from pipelines.progress import Reporter
@@ -26,8 +27,15 @@ class Extraction:
     waited_seconds: float
 
 
-def extract(settings: Settings, reporter: Reporter, *, announce: Callable[[str], None] = log.info) -> Extraction:
-    """Read the platform's tasks into the raw store, under the warehouse's lock.
+def extract(
+    settings: Settings,
+    reporter: Reporter,
+    *,
+    is_full: bool = False,
+    accept_removals: bool = False,
+    announce: Callable[[str], None] = log.info,
+) -> Extraction:
+    """Read what changed on the platform, or everything, into the raw store, under the warehouse's lock.
 
     Raises:
         IodmError: see `errors`; nothing was committed.
@@ -35,7 +43,7 @@ def extract(settings: Settings, reporter: Reporter, *, announce: Callable[[str],
     require_platform(settings)
     warehouse = open_warehouse(settings)
     with writer_lock(warehouse):
-        return _extract(settings, warehouse, reporter, announce)
+        return _extract(settings, warehouse, reporter, announce, is_full=is_full, accept_removals=accept_removals)
 
 
 def refresh(settings: Settings, reporter: Reporter, *, from_scratch: bool = False) -> Publication:
@@ -50,7 +58,12 @@ def refresh(settings: Settings, reporter: Reporter, *, from_scratch: bool = Fals
 
 
 def sync(
-    settings: Settings, reporter: Reporter, *, announce: Callable[[str], None] = log.info
+    settings: Settings,
+    reporter: Reporter,
+    *,
+    is_full: bool = False,
+    accept_removals: bool = False,
+    announce: Callable[[str], None] = log.info,
 ) -> tuple[Extraction, Publication]:
     """Both, under one lock.
 
@@ -60,19 +73,28 @@ def sync(
     require_platform(settings)
     warehouse = open_warehouse(settings)
     with writer_lock(warehouse):
-        extraction = _extract(settings, warehouse, reporter, announce)
+        extraction = _extract(settings, warehouse, reporter, announce, is_full=is_full, accept_removals=accept_removals)
         return extraction, publish(settings, warehouse, reporter)
 
 
 def _extract(
-    settings: Settings, warehouse: Warehouse, reporter: Reporter, announce: Callable[[str], None]
+    settings: Settings,
+    warehouse: Warehouse,
+    reporter: Reporter,
+    announce: Callable[[str], None],
+    *,
+    is_full: bool,
+    accept_removals: bool,
 ) -> Extraction:
+    recover(warehouse)
     sleeper = Sleeper()
     with storage_errors(f"write {warehouse.quota_file}"):
         quota = Quota(settings.calls_per_minute, warehouse.quota_file, sleep=sleeper)
     client = Client(settings, quota, sleep=sleeper)
     try:
-        manifest = run_full_sync(settings, warehouse, client, reporter, announce=announce)
+        manifest = run_sync(
+            settings, warehouse, client, reporter, announce=announce, is_full=is_full, accept_removals=accept_removals
+        )
     except BaseException:
         sleeper.stop()
         raise

@@ -44,6 +44,7 @@ class Settings(BaseSettings):
     warehouse: Path = Path("warehouse")
     memory_limit: Annotated[str, Field(pattern=r"^\d+(\.\d+)? ?([KMGT]i?B)$")] = "1GB"
     target_success_rate: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    resume_hours: Annotated[float, Field(ge=0)] = 24
 
     @field_validator("base_url")
     @classmethod

@@ -2,9 +2,11 @@
 
     raw/open/                                 a sync under way
     raw/synced_date=YYYY-MM-DD/sync=NNNNNN/   a committed one
+        begun.json                what is known of it from its start
         records-NNNNN.jsonl.zst   a task per line, one closed zstd frame per page
         pages.jsonl               a response per line: request, time, totals, sha256 of the body, numbers of records
         quarantine.jsonl          a record per line that is not an OperationInfo, with the reason
+        removals.jsonl            a task per line that is gone from the platform, with the response that says so
         sync.json                 what the sync was; written last, with it the folder gets its number
 
 Responses are numbered by a sequence that goes on from sync to sync: "newest" always means that number. Fails with
@@ -17,8 +19,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,78 +27,49 @@ import msgspec
 import pyarrow as pa
 
 from pipelines.errors import StorageError
+from pipelines.extract.entries import Beginning, Origin, PageEntry, QuarantineEntry, RemovalEntry, SyncManifest
 from pipelines.platform.client import Reply
-from pipelines.platform.judgement import Judgement, judge_all
-from pipelines.warehouse import Warehouse, sync_to_disk
+from pipelines.platform.judgement import judge_all
+from pipelines.warehouse import Warehouse, replace_file, sync_to_disk
 
 PAGES_PER_FILE = 250  # several files, so that they are read in parallel
 FSYNC_SECONDS = 1.0
 
 
-class PageEntry(msgspec.Struct, frozen=True):
-    """A line of `pages.jsonl`. `records` counts the records received, `quarantined` those among them set aside."""
+class Met(msgspec.Struct, frozen=True):
+    """A task met in a response, in the record's own words; without an id, the sha256 of its record stands for it."""
 
-    response: int
-    request: str
-    outcome: str
-    observed_at: datetime
-    total: int | None
-    page_no: int | None
-    sha256: str
-    bytes: int
-    records: int
-    quarantined: int
-
-
-class QuarantineEntry(msgspec.Struct, frozen=True):
-    """A line of `quarantine.jsonl`; `operation_id` is the sha256 of the record where it has none."""
-
-    response: int
-    index: int
-    observed_at: datetime
     operation_id: str
-    reason: str
-    record: str
-
-
-class SyncManifest(msgspec.Struct, frozen=True):
-    """`sync.json`: what a sync was, and the evidence of its grade. Times are the platform's clock, UTC."""
-
-    sync_id: int
-    mode: str
-    source: dict[str, str]
-    grade: str
-    grade_evidence: str
-    started_at: datetime
-    finished_at: datetime
-    first_response: int
-    last_response: int
-    api_calls: int
-    pages: int
-    records: int
-    quarantined: int
-    total_after: int | None
+    status: str | None
+    created_at: str | None
+    has_id: bool = True
 
 
 class StoredPage(msgspec.Struct, frozen=True):
-    """A response made ready to be written: its line in `pages.jsonl`, the compressed records, the quarantine lines."""
+    """A response made ready to be written: its line in `pages.jsonl`, the compressed records, the quarantine lines.
+
+    `met` are the tasks in it.
+    """
 
     entry: PageEntry
     frame: bytes
     quarantine: bytes
+    met: list[Met]
 
 
-def prepare(reply: Reply, response: int) -> StoredPage:
+def prepare(reply: Reply, origin: Origin) -> StoredPage:
     """Judge the records of a reply and lay them out for the store; the work that needs no order, for the workers."""
     prefix = b'{"response":%d,"observed_at":"%s","index":' % (
-        response,
+        origin.response,
         reply.observed_at.strftime("%Y-%m-%dT%H:%M:%SZ").encode(),
     )
-    lines, quarantine = [], []
+    lines, quarantine, met = [], [], []
     judgements = judge_all(reply.page.records)
     for index, (record, judgement) in enumerate(zip(reply.page.records, judgements, strict=True)):
+        operation_id = judgement.operation_id or hashlib.sha256(record).hexdigest()
+        met.append(Met(operation_id, judgement.status, judgement.created_at, judgement.operation_id is not None))
         if judgement.reason is not None:
-            quarantine.append(_quarantine_line(reply, response, index, judgement))
+            quarantine.append(_quarantine_line(reply, origin.response, index, operation_id, judgement.reason))
         elif judgement.broken_fields:
             lines.append(
                 b'%s%d,"broken_fields":%s,"record":%s}\n'
@@ -105,8 +77,10 @@ def prepare(reply: Reply, response: int) -> StoredPage:
             )
         else:
             lines.append(b'%s%d,"record":%s}\n' % (prefix, index, record))
+    frame = compress(b"".join(lines)) if lines else b""
     entry = PageEntry(
-        response=response,
+        response=origin.response,
+        sent_after=origin.sent_after,
         request=reply.request,
         outcome=reply.outcome.name.lower(),
         observed_at=reply.observed_at,
@@ -116,8 +90,11 @@ def prepare(reply: Reply, response: int) -> StoredPage:
         bytes=len(reply.body),
         records=len(reply.page.records),
         quarantined=len(quarantine),
+        frame_bytes=len(frame),
+        of=origin.of,
+        operation_id=origin.operation_id,
     )
-    return StoredPage(entry, compress(b"".join(lines)) if lines else b"", b"".join(quarantine))
+    return StoredPage(entry, frame, b"".join(quarantine), met)
 
 
 def compress(lines: bytes) -> bytes:
@@ -129,26 +106,32 @@ def compress(lines: bytes) -> bytes:
 class RawWriter:
     """Writes one sync under way. `add` in the order of the responses; `commit` makes it one that happened."""
 
-    def __init__(self, warehouse: Warehouse, first_response: int) -> None:
+    def __init__(self, warehouse: Warehouse, beginning: Beginning) -> None:
         self._warehouse = warehouse
-        self.folder = warehouse.raw / "open"
-        shutil.rmtree(self.folder, ignore_errors=True)  # what an interrupted sync left is not a sync
+        self.folder = open_folder(warehouse)
+        shutil.rmtree(self.folder, ignore_errors=True)  # `recovery` has taken what an interrupted sync left
         self.folder.mkdir(parents=True)
+        self.begin(beginning)
         self._pages = (self.folder / "pages.jsonl").open("ab")
         self._quarantine = (self.folder / "quarantine.jsonl").open("ab")
         self._records: BinaryIO | None = None
         self._synced_at = time.monotonic()
         self.pages = self.records = self.quarantined = 0
-        self.last_response = first_response - 1
+        self.last_response = beginning.first_response - 1
 
-    def add(self, page: StoredPage) -> None:
-        """Write one response; durable within `FSYNC_SECONDS`."""
+    def begin(self, beginning: Beginning) -> None:
+        """Say what the sync is, for whoever finds it interrupted."""
+        replace_file(self.folder / "begun.json", msgspec.json.encode(beginning))
+
+    def add(self, page: StoredPage, *, next_row: int | None = None) -> None:
+        """Write one response; durable within `FSYNC_SECONDS`. `next_row`: how far the sweep has come with it."""
         if self._records is None or self.pages % PAGES_PER_FILE == 0:
             self._next_file()
         assert self._records is not None  # noqa: S101 - just opened
         self._records.write(page.frame)
         self._quarantine.write(page.quarantine)
-        self._pages.write(msgspec.json.encode(page.entry) + b"\n")
+        entry = page.entry if next_row is None else msgspec.structs.replace(page.entry, next_row=next_row)
+        self._pages.write(msgspec.json.encode(entry) + b"\n")
         self.pages += 1
         self.records += page.entry.records
         self.quarantined += page.entry.quarantined
@@ -165,20 +148,12 @@ class RawWriter:
                     os.fsync(file.fileno())
         self._synced_at = time.monotonic()
 
-    def commit(self, manifest: SyncManifest) -> Path:
-        """Write `sync.json` and move the folder to its place; from here on the sync happened."""
+    def commit(self, manifest: SyncManifest, removals: Sequence[RemovalEntry] = ()) -> Path:
+        """Make it a sync that happened."""
         self.flush(to_disk=True)
         self.close()
-        file = self.folder / "sync.json"
-        file.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
-        sync_to_disk(file)
-        sync_to_disk(self.folder)
-        target = self._warehouse.raw / f"synced_date={manifest.started_at:%Y-%m-%d}" / f"sync={manifest.sync_id:06d}"
-        target.parent.mkdir(exist_ok=True)
-        self.folder.rename(target)
-        sync_to_disk(target.parent)
-        sync_to_disk(self._warehouse.raw)
-        return target
+        write_removals(self.folder, removals)
+        return commit_folder(self._warehouse, manifest)
 
     def close(self) -> None:
         """Close the files; what they hold stays."""
@@ -191,7 +166,38 @@ class RawWriter:
             self._records.flush()
             os.fsync(self._records.fileno())
             self._records.close()
-        self._records = (self.folder / f"records-{self.pages // PAGES_PER_FILE:05d}.jsonl.zst").open("ab")
+        self._records = records_file(self.folder, self.pages).open("ab")
+
+
+def open_folder(warehouse: Warehouse) -> Path:
+    """Where a sync lies while it is under way."""
+    return warehouse.raw / "open"
+
+
+def records_file(folder: Path, page: int) -> Path:
+    """The file with the records of the page with this place in `pages.jsonl`, from 0."""
+    return folder / f"records-{page // PAGES_PER_FILE:05d}.jsonl.zst"
+
+
+def write_removals(folder: Path, removals: Sequence[RemovalEntry]) -> None:
+    """Write `removals.jsonl`, durably, if there are any."""
+    if removals:
+        replace_file(folder / "removals.jsonl", b"".join(msgspec.json.encode(entry) + b"\n" for entry in removals))
+
+
+def commit_folder(warehouse: Warehouse, manifest: SyncManifest) -> Path:
+    """Write `sync.json` and move the folder of the sync under way to its place; from here on the sync happened."""
+    folder = open_folder(warehouse)
+    file = folder / "sync.json"
+    file.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+    sync_to_disk(file)
+    sync_to_disk(folder)
+    target = warehouse.raw / f"synced_date={manifest.started_at:%Y-%m-%d}" / f"sync={manifest.sync_id:06d}"
+    target.parent.mkdir(exist_ok=True)
+    folder.rename(target)
+    sync_to_disk(target.parent)
+    sync_to_disk(warehouse.raw)
+    return target
 
 
 def committed_syncs(warehouse: Warehouse, after: int = 0) -> Iterator[tuple[Path, SyncManifest]]:
@@ -200,14 +206,19 @@ def committed_syncs(warehouse: Warehouse, after: int = 0) -> Iterator[tuple[Path
     Raises:
         StorageError: a manifest can't be read.
     """
-    for folder in sorted(warehouse.raw.glob("synced_date=*/sync=*"), key=lambda path: path.name):
+    for folder in sync_folders(warehouse):
         if int(folder.name.removeprefix("sync=")) > after:
             yield folder, read_manifest(folder / "sync.json")
 
 
+def sync_folders(warehouse: Warehouse) -> list[Path]:
+    """The folders of all committed syncs, oldest first."""
+    return sorted(warehouse.raw.glob("synced_date=*/sync=*"), key=lambda path: path.name)
+
+
 def newest_sync(warehouse: Warehouse) -> SyncManifest | None:
     """The manifest of the last committed sync; the next sync and the next response are numbered after it."""
-    folders = sorted(warehouse.raw.glob("synced_date=*/sync=*"), key=lambda path: path.name)
+    folders = sync_folders(warehouse)
     return read_manifest(folders[-1] / "sync.json") if folders else None
 
 
@@ -226,14 +237,7 @@ def read_manifest(file: Path) -> SyncManifest:
         ) from None
 
 
-def _quarantine_line(reply: Reply, response: int, index: int, judgement: Judgement) -> bytes:
-    record = reply.page.records[index]
-    entry = QuarantineEntry(
-        response=response,
-        index=index,
-        observed_at=reply.observed_at,
-        operation_id=judgement.operation_id or hashlib.sha256(record).hexdigest(),
-        reason=judgement.reason or "",
-        record=record.decode(),
-    )
+def _quarantine_line(reply: Reply, response: int, index: int, operation_id: str, reason: str) -> bytes:
+    record = reply.page.records[index].decode()
+    entry = QuarantineEntry(response, index, reply.observed_at, operation_id, reason, record)
     return msgspec.json.encode(entry) + b"\n"

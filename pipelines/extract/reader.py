@@ -1,37 +1,82 @@
-"""Lists read and stored: the sweep's rules put to work with requests in flight, each response written as it comes.
+"""Calls of one sync: lists and single tasks read, written to its raw store, and entered in its ledger.
 
-While one batch is on its way, the one before is judged, compressed and written; what to ask for next needs only the
-numbers of the batch before.
+Requests go out in batches. A batch is asked for when all of the one before has been received, so that of two responses
+in different batches it is known which came first. While it is on its way, the one before is judged, compressed and
+written; what to ask for next needs only the numbers of the batch before.
 """
 
 from __future__ import annotations
 
 import itertools
+import threading
 import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from pipelines.extract.raw import RawWriter, prepare
+import msgspec
+
+from pipelines.extract.entries import Origin
+from pipelines.extract.ledger import Ledger
+from pipelines.extract.plan import ALL
+from pipelines.extract.raw import RawWriter, StoredPage, prepare
 from pipelines.extract.sweep import MAX_WIDTH, PageFacts, Sweep, advance, next_pages
 from pipelines.platform.client import Client, Reply
 from pipelines.platform.outcomes import Outcome
+from pipelines.platform.structures import Page
 from pipelines.progress import Reporter
 
 REPORT_SECONDS = 0.5
 
 
-class ListReader:
-    """Reads lists of one sync into its raw store. A context manager: its workers end with it."""
+class CallsSpentError(Exception):
+    """The sync has made all the calls that its plan allows."""
 
-    def __init__(self, client: Client, writer: RawWriter, first_response: int, reporter: Reporter) -> None:
-        self._client, self._writer, self._reporter = client, writer, reporter
-        self._responses = itertools.count(first_response)
-        self._workers = ThreadPoolExecutor(MAX_WIDTH, thread_name_prefix="call")
-        self._reported_at = -REPORT_SECONDS
+
+@dataclass(frozen=True)
+class PageRequest:
+    """A page of a list; `of` names the list in the raw store."""
+
+    of: str
+    filters: Mapping[str, str]
+    page_no: int
+    page_size: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A response with its place in the order of responses."""
+
+    reply: Reply
+    origin: Origin
+
+
+class Reader:
+    """Reads for one sync. A context manager: its workers end with it."""
+
+    def __init__(
+        self,
+        client: Client,
+        writer: RawWriter,
+        ledger: Ledger,
+        reporter: Reporter,
+        workers: Executor | None = None,
+    ) -> None:
+        self.ledger = ledger
+        self.calls_left: float = float("inf")
+        self.calls = 0
+        self.totals: list[tuple[int, int, int]] = []  # (response, sent_after, total) of the scope's own list
         self.first_reply: Reply | None = None
         self.last_reply: Reply | None = None
+        self.reporter = reporter
+        self._client, self._writer = client, writer
+        self._responses = itertools.count(ledger.first_response)
+        self._received = ledger.first_response - 1
+        self._receiving = threading.Lock()
+        self._workers = workers or ThreadPoolExecutor(MAX_WIDTH, thread_name_prefix="call")
+        self._reported_at = -REPORT_SECONDS
 
     def __enter__(self) -> Self:
         return self
@@ -41,50 +86,116 @@ class ListReader:
     ) -> None:
         self._workers.shutdown(wait=error is None, cancel_futures=True)
 
+    @property
+    def next_response(self) -> int:
+        """The number that the next response will have."""
+        return self._received + 1
+
     def sweep(
         self,
+        of: str,
         filters: Mapping[str, str],
-        page_size: int,
-        what: str,
+        state: Sweep,
         *,
-        after_first_page: Callable[[Sweep], None] = lambda _: None,
+        after_first_batch: Callable[[Sweep], None] = lambda _: None,
+        keeps_place: bool = False,
     ) -> Sweep:
-        """Read a whole list; returns the final state, whose `total` is what the platform last said."""
-        self._reporter.step(f"reading {what}")
-        state = Sweep(page_size)
-        batch = self._ask(filters, state)
-        is_first = True
+        """Read a list to its end; returns the final state, whose `total` is what the platform last said.
+
+        With `keeps_place`, how far it has come is stored with the responses, for a later sync to go on from.
+
+        Raises:
+            CallsSpentError: it takes more calls than are left; what was read is stored.
+        """
+        self.reporter.step(f"reading {of} tasks")
+        batch = self._ask_pages(of, filters, state)
         while batch:
-            replies = [future.result() for future in batch]
+            answers = [future.result() for future in batch]
+            pages = next_pages(state)
             state = advance(
-                state, [_facts(reply, page_no) for (reply, _), page_no in zip(replies, next_pages(state), strict=True)]
+                state, [facts_of(each.reply, page_no) for each, page_no in zip(answers, pages, strict=True)]
             )
-            if is_first:
-                after_first_page(state)
-                is_first = False
-            batch = self._ask(filters, state)
-            self._store(replies)
+            try:
+                after_first_batch(state)
+                after_first_batch = lambda _: None  # noqa: E731 - it has had its turn
+                batch = self._ask_pages(of, filters, state)
+            finally:
+                self._store(answers, next_row=state.next_page * state.page_size if keeps_place else None)
             self._report(state)
         return state
 
-    def read_page(self, filters: Mapping[str, str], page_no: int, page_size: int) -> PageFacts:
-        """Read and store one page."""
-        reply, number = self._fetch(filters, page_no, page_size)
-        self._store([(reply, number)])
-        return _facts(reply, page_no)
+    def read(self, requests: Sequence[PageRequest]) -> list[tuple[PageFacts, StoredPage]]:
+        """Read these pages, all in flight at once.
 
-    def _ask(self, filters: Mapping[str, str], state: Sweep) -> list[Future[tuple[Reply, int]]]:
-        return [self._workers.submit(self._fetch, filters, page_no, state.page_size) for page_no in next_pages(state)]
+        Raises:
+            CallsSpentError: these are more calls than are left.
+        """
+        answers = [future.result() for future in self._ask(self._page_call(each) for each in requests)]
+        stored = self._store(answers)
+        return [
+            (facts_of(answer.reply, request.page_no), page)
+            for request, answer, page in zip(requests, answers, stored, strict=True)
+        ]
 
-    def _fetch(self, filters: Mapping[str, str], page_no: int, page_size: int) -> tuple[Reply, int]:
-        reply = self._client.list_page(filters, page_no, page_size)
-        self.first_reply = self.first_reply or reply
-        self.last_reply = reply
-        return reply, next(self._responses)
+    def look_up(self, operation_ids: Sequence[str], is_in_scope: Callable[[str, bytes], bool]) -> None:
+        """Read these tasks by id, as many at once as a list's pages; the ledger learns which are there and which gone.
 
-    def _store(self, replies: list[tuple[Reply, int]]) -> None:
-        for reply, number in replies:
-            self._writer.add(prepare(reply, number))
+        A record that is out of scope, or of another task, counts as neither.
+
+        Raises:
+            CallsSpentError: these are more calls than are left; what was read is stored.
+        """
+        for first in range(0, len(operation_ids), MAX_WIDTH):
+            chunk = operation_ids[first : first + MAX_WIDTH]
+            answers = [future.result() for future in self._ask(self._look_up_call(each) for each in chunk)]
+            for operation_id, answer in zip(chunk, answers, strict=True):
+                record = answer.reply.page.records[0] if answer.reply.page.records else None
+                if record is not None and not is_in_scope(operation_id, record):
+                    reply = msgspec.structs.replace(answer.reply, page=Page([], None, None, None))
+                    self._store([Answer(reply, answer.origin)])
+                    continue
+                self._store([answer])
+                if answer.reply.outcome is Outcome.GONE:
+                    origin = answer.origin
+                    self.ledger.add_gone(operation_id, origin.response, origin.sent_after, answer.reply.observed_at)
+
+    def _ask_pages(self, of: str, filters: Mapping[str, str], state: Sweep) -> list[Future[Answer]]:
+        requests = (PageRequest(of, filters, page_no, state.page_size) for page_no in next_pages(state))
+        return self._ask(self._page_call(request) for request in requests)
+
+    def _page_call(self, request: PageRequest) -> tuple[Origin, Callable[[], Reply]]:
+        origin = Origin(0, self._received, of=request.of)
+        return origin, lambda: self._client.list_page(request.filters, request.page_no, request.page_size)
+
+    def _look_up_call(self, operation_id: str) -> tuple[Origin, Callable[[], Reply]]:
+        return Origin(0, self._received, operation_id=operation_id), lambda: self._client.get_operation(operation_id)
+
+    def _ask(self, calls: Iterable[tuple[Origin, Callable[[], Reply]]]) -> list[Future[Answer]]:
+        wanted = list(calls)
+        if len(wanted) > self.calls_left:
+            raise CallsSpentError
+        self.calls_left -= len(wanted)
+        self.calls += len(wanted)
+        return [self._workers.submit(self._call, origin, call) for origin, call in wanted]
+
+    def _call(self, origin: Origin, call: Callable[[], Reply]) -> Answer:
+        reply = call()
+        with self._receiving:
+            self._received = next(self._responses)
+            self.first_reply = self.first_reply or reply
+            self.last_reply = reply
+            return Answer(reply, msgspec.structs.replace(origin, response=self._received))
+
+    def _store(self, answers: Sequence[Answer], *, next_row: int | None = None) -> list[StoredPage]:
+        pages = []
+        for place, answer in enumerate(answers, 1):
+            page = prepare(answer.reply, answer.origin)
+            if page.entry.of == ALL and page.entry.total is not None:
+                self.totals.append((page.entry.response, page.entry.sent_after, page.entry.total))
+            self._writer.add(page, next_row=next_row if place == len(answers) else None)
+            self.ledger.add(page)
+            pages.append(page)
+        return pages
 
     def _report(self, state: Sweep) -> None:
         if time.monotonic() - self._reported_at < REPORT_SECONDS:
@@ -102,10 +213,11 @@ class ListReader:
                 if seconds >= 1
                 else ""
             )
-        self._reporter.advance(state.next_page, None if left is None else state.next_page + left, detail)
+        self.reporter.advance(state.next_page, None if left is None else state.next_page + left, detail)
 
 
-def _facts(reply: Reply, page_no: int) -> PageFacts:
+def facts_of(reply: Reply, page_no: int) -> PageFacts:
+    """What the sweep's rules need to know of the response to a request for this page."""
     page = reply.page
     return PageFacts(
         page_no=page_no,

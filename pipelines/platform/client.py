@@ -25,7 +25,7 @@ from pipelines.errors import PlatformError
 from pipelines.platform.outcomes import Outcome, Response, interpret
 from pipelines.platform.quota import Quota
 from pipelines.platform.refusals import gave_up, refused
-from pipelines.platform.structures import Page, decode_page
+from pipelines.platform.structures import Page, decode_page, decode_record
 from pipelines.platform.tokens import Grant, Tokens
 from pipelines.platform.transport import open_transport
 from pipelines.settings import Settings, require_platform
@@ -115,6 +115,14 @@ class Client:
             for name, value in {**filters, "pageNo": str(page_no), "pageSize": str(page_size)}.items()
         )
         return self._call("GET", f"{LIST_PATH}?{query}", parse=decode_page)
+
+    def get_operation(self, operation_id: str) -> Reply:
+        """Read one task; its page holds the one record, or none with outcome GONE.
+
+        Raises:
+            PlatformError: the platform refused the request, can't be reached, or kept failing.
+        """
+        return self._call("GET", f"{LIST_PATH}/{quote(operation_id, safe='')}", parse=decode_record)
 
     def log_in(self) -> Grant:
         """Ask for a token with application id and secret; kills earlier tokens.

@@ -24,15 +24,16 @@ _records_decoder = msgspec.json.Decoder(list[OperationInfo], strict=False)
 class Judgement(msgspec.Struct, frozen=True):
     """What a record is worth: `reason` says why it can't be used, `broken_fields` which fields become null.
 
-    `operation_id` is given where one of them is, and the record has one.
+    `operation_id`, `status` and `created_at` are the record's own, where it has them, as received.
     """
 
     operation_id: str | None = None
     reason: str | None = None
     broken_fields: list[str] = []
+    status: str | None = None
+    created_at: str | None = None
 
 
-_GOOD = Judgement()
 _TIME = re.compile("[0-9]{8}T[0-9]{6}Z")
 _TIMES = re.compile("([1-9][0-9]{3}(0[1-9]|1[012])(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3])[0-5][0-9][0-5][0-9]Z)*")
 
@@ -49,7 +50,14 @@ def judge_all(records: list[bytes]) -> list[Judgement]:
         and all(record.count(b"}") + record.count(b"]") <= MAX_DEPTH for record in records)
         and _are_times(times)
     )
-    return [_GOOD] * len(records) if are_good else [judge(record) for record in records]
+    if not are_good:
+        return [judge(record) for record in records]
+    return [_good(operation, []) for operation in operations]
+
+
+def _good(operation: OperationInfo, broken_fields: list[str]) -> Judgement:
+    status = None if operation.status is None else str(operation.status)
+    return Judgement(str(operation.operation_id), None, broken_fields, status, operation.create_time)
 
 
 def judge(record: bytes) -> Judgement:
@@ -66,10 +74,10 @@ def judge(record: bytes) -> Judgement:
         return _judge_by_field(record)
     if operation.operation_id == "":
         return Judgement(None, "operationId: missing")
-    operation_id = str(operation.operation_id)
     if not _is_time(operation.create_time):
-        return Judgement(operation_id, f"createTime: not yyyyMMdd'T'HHmmss'Z': {operation.create_time[:40]!r}")
-    return Judgement(operation_id, None, _broken_times(operation))
+        reason = f"createTime: not yyyyMMdd'T'HHmmss'Z': {operation.create_time[:40]!r}"
+        return msgspec.structs.replace(_good(operation, []), reason=reason, created_at=None)
+    return _good(operation, _broken_times(operation))
 
 
 def _judge_by_field(record: bytes) -> Judgement:
@@ -81,17 +89,20 @@ def _judge_by_field(record: bytes) -> Judgement:
         return Judgement(_operation_id(record), f"not readable as JSON: {error}"[:200])
     if not isinstance(fields, dict):
         return Judgement(None, f"not an object but {type(fields).__name__}")
-    operation_id = _operation_id(record)
-    if operation_id is None:
-        return Judgement(None, "operationId: missing")
+    status = fields["status"] if isinstance(fields.get("status"), str) else None
+    created_at = fields["createTime"] if _is_time(fields.get("createTime")) else None
+    known = Judgement(_operation_id(record), None, [], status, created_at)
+    if known.operation_id is None:
+        return msgspec.structs.replace(known, reason="operationId: missing")
     broken = _unreadable(fields, OperationInfo, "")
     for path in broken:
         if path == "createTime" or path.startswith("staResult."):
-            return Judgement(operation_id, f"{path}: {_shorten(_follow(fields, path))}")
-    if not _is_time(fields["createTime"]):
-        return Judgement(operation_id, f"createTime: not yyyyMMdd'T'HHmmss'Z': {_shorten(fields['createTime'])}")
+            return msgspec.structs.replace(known, reason=f"{path}: {_shorten(_follow(fields, path))}")
+    if created_at is None:
+        reason = f"createTime: not yyyyMMdd'T'HHmmss'Z': {_shorten(fields['createTime'])}"
+        return msgspec.structs.replace(known, reason=reason)
     readable = msgspec.convert(_without(fields, broken), OperationInfo, strict=False)
-    return Judgement(operation_id, None, sorted({*broken, *_broken_times(readable)}))
+    return msgspec.structs.replace(known, broken_fields=sorted({*broken, *_broken_times(readable)}))
 
 
 def _unreadable(fields: dict[str, Any], structure: type[msgspec.Struct], prefix: str) -> list[str]:

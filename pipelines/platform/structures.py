@@ -109,6 +109,21 @@ def decode_page(body: bytes) -> Page:
     )
 
 
+def decode_record(body: bytes) -> Page:
+    """Decode the body of a response about one task: a page of that record alone, without numbers.
+
+    Raises:
+        ValueError: the body is not a JSON object.
+    """
+    try:
+        content = json.loads(body.decode())
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    if not isinstance(content, dict):
+        raise ValueError("not an object")  # noqa: TRY004 - wrong data, not a wrong call
+    return Page([b" ".join(body.strip().splitlines())], None, None, None)
+
+
 def _decode_leniently(body: bytes) -> Page:
     """One record that Python reads and msgspec does not (a lone surrogate, NaN) must not make its page unreadable."""
     text = body.decode()

@@ -16,10 +16,11 @@ select
     tasks.extend_para['fileVersion'] as file_version,
     tasks.extend_para,
     tasks.created_month,
-    cast(null as timestamp) as removed_at,
+    removed.removed_at,
     newest.first_observed_at as _first_observed_at,
     tasks.observed_at as _observed_at,
     tasks.sync_id as _sync_id,
     tasks.broken_fields as _broken_fields
 from tasks
 inner join newest on tasks.position = newest.position
+left join removed on tasks.operation_id = removed.operation_id

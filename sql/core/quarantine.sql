@@ -1,11 +1,21 @@
--- The quarantine after a batch of syncs: a record stays until a good one with its id arrives.
+-- The quarantine after a batch of syncs: a record stays until a good one with its id arrives, or its task is gone.
 -- grain: one broken record, by operationId or, without one, by content
 with cleared as (
     select
         operation_id,
         max(position) as position
-    from records
-    where sync_id between getvariable('first_sync') and getvariable('last_sync')
+    from (
+        select
+            operation_id,
+            position
+        from records
+        where sync_id between getvariable('first_sync') and getvariable('last_sync')
+        union all
+        select
+            operation_id,
+            position
+        from removal_lines
+    ) as answers
     group by operation_id
 ),
 

@@ -9,8 +9,9 @@ import pyarrow as pa
 import pytest
 
 from pipelines.errors import StorageError
+from pipelines.extract.entries import Beginning, Origin
 from pipelines.extract.raw import PAGES_PER_FILE, RawWriter, committed_syncs, newest_sync, prepare
-from support.records import Store, encode, record, reply_of, without
+from support.records import SOURCE, Store, encode, record, reply_of, without
 
 
 def lines_of(folder):
@@ -81,8 +82,8 @@ def test_a_folder_without_sync_json_never_has_its_final_name(store, monkeypatch)
 
 
 def test_an_interrupted_sync_is_no_sync_and_the_next_one_takes_its_number(store):
-    writer = RawWriter(store.warehouse, 1)
-    writer.add(prepare(reply_of([record("lost")]), 1))
+    writer = RawWriter(store.warehouse, Beginning("full", SOURCE, 1))
+    writer.add(prepare(reply_of([record("lost")]), Origin(1, 0)))
     writer.close()
     assert newest_sync(store.warehouse) is None
     assert list(committed_syncs(store.warehouse)) == []
@@ -107,7 +108,7 @@ def flip(file):
 DAMAGES = {
     "records cut": lambda folder: cut(folder / "records-00000.jsonl.zst"),
     "records cut at a frame": lambda folder: (folder / "records-00000.jsonl.zst").write_bytes(
-        prepare(reply_of([record("a")]), 2).frame
+        prepare(reply_of([record("a")]), Origin(2, 1)).frame
     ),
     "records empty": lambda folder: (folder / "records-00000.jsonl.zst").write_bytes(b""),
     "records missing": lambda folder: (folder / "records-00000.jsonl.zst").unlink(),

@@ -10,8 +10,9 @@ from typing import Any
 import requests
 import urllib3
 
-from pipelines.extract.raw import SyncManifest
-from pipelines.extract.sync import run_full_sync
+from pipelines.extract.entries import SyncManifest
+from pipelines.extract.recovery import recover
+from pipelines.extract.sync import run_sync
 from pipelines.platform.client import Client
 from pipelines.platform.quota import Quota
 from pipelines.progress import Silent
@@ -92,11 +93,12 @@ class Site:
         )
         return Client(self.settings, quota, session=session, clock=self.clock, sleep=self.clock.sleep)
 
-    def extract(self) -> SyncManifest:
-        return run_full_sync(self.settings, self.warehouse, self.client, Silent(), announce=self.said.append)
+    def extract(self, **options: Any) -> SyncManifest:
+        recover(self.warehouse)
+        return run_sync(self.settings, self.warehouse, self.client, Silent(), announce=self.said.append, **options)
 
-    def sync(self) -> SyncManifest:
-        manifest = self.extract()
+    def sync(self, **options: Any) -> SyncManifest:
+        manifest = self.extract(**options)
         self.store.publish()
         return manifest
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import duckdb
 
-from pipelines.extract.raw import RawWriter, SyncManifest, newest_sync, prepare
+from pipelines.extract.entries import Beginning, Origin, RemovalEntry, SyncManifest
+from pipelines.extract.raw import RawWriter, newest_sync, prepare
 from pipelines.platform.client import LIST_PATH, Reply
 from pipelines.platform.outcomes import Outcome
 from pipelines.platform.structures import decode_page
@@ -70,7 +71,9 @@ def reply_of(records: Iterable[Any], *, at: datetime = T0, total: int | None = N
 def write_sync(
     warehouse: Warehouse,
     *pages: Sequence[Any],
+    mode: str = "full",
     grade: str = "counted",
+    gone: Sequence[str] = (),
     at: datetime | None = None,
     total: int | None = None,
 ) -> Path:
@@ -79,16 +82,16 @@ def write_sync(
     first = newest.last_response + 1 if newest else 1
     sync_id = newest.sync_id + 1 if newest else 1
     started = at or T0 + timedelta(hours=sync_id)
-    writer = RawWriter(warehouse, first)
+    writer = RawWriter(warehouse, Beginning(mode, SOURCE, first))
     replies = [
         reply_of(page, at=started + timedelta(seconds=index), page_no=index)
         for index, page in enumerate(pages or ([],))
     ]
     for index, reply in enumerate(replies):
-        writer.add(prepare(reply, first + index))
+        writer.add(prepare(reply, Origin(first + index, first + index - 1, of="all")))
     manifest = SyncManifest(
         sync_id=sync_id,
-        mode="full",
+        mode=mode,
         source=SOURCE,
         grade=grade,
         grade_evidence="written by a test",
@@ -102,7 +105,8 @@ def write_sync(
         quarantined=writer.quarantined,
         total_after=sum(map(len, pages)) if total is None else total,
     )
-    return writer.commit(manifest)
+    removals = [RemovalEntry(writer.last_response, manifest.finished_at, each) for each in gone]
+    return writer.commit(manifest, removals)
 
 
 def make_settings(folder: Path, **values: Any) -> Settings:
