@@ -143,6 +143,16 @@ def sync(*, full: bool, accept_removals: bool, strict: bool, as_json: bool) -> N
 
 
 @cli.command()
+def plan() -> None:
+    """How many calls and minutes the next sync will need; makes six count probes."""
+    from pipelines.output import plan_lines  # noqa: PLC0415
+    from pipelines.run import plan as run_plan  # noqa: PLC0415 - keeps `iodm report` quick
+
+    for line in plan_lines(*run_plan(load_settings())):
+        click.echo(line)
+
+
+@cli.command()
 @click.option(
     "--by",
     type=click.Choice(["day", "type", "manufacturer", "model", "version"]),

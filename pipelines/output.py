@@ -6,7 +6,7 @@ import csv
 import json
 import sys
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich import box
@@ -14,6 +14,10 @@ from rich.console import Console
 from rich.table import Table
 
 from pipelines.report import Result
+
+if TYPE_CHECKING:  # who only prints a report need not load what makes calls
+    from pipelines.extract.forecast import Forecast
+    from pipelines.platform.quota import Quota
 
 _PERCENT = ("rate", "lower", "upper")
 
@@ -29,6 +33,32 @@ def show(result: Result, output_format: str) -> None:
         writer.writerows(result.rows)
     else:
         _show_table(result)
+
+
+def plan_lines(forecast: Forecast, quota: Quota) -> list[str]:
+    """The plan of the next sync in words, with calls, minutes and the share of the quota."""
+    full = ["`iodm sync --full`: the platform does not say how many tasks there are"]
+    if forecast.full_calls is not None and forecast.full_max_calls is not None:
+        full = [f"`iodm sync --full`: {_cost(forecast.full_calls, quota)}; at most {forecast.full_max_calls:,} calls"]
+    if forecast.goes_on_from_row:
+        full.append(f"  it goes on from row {forecast.goes_on_from_row:,}, where an interrupted one stopped")
+    if forecast.mode == "full":
+        return ["The next sync reads everything; later ones only what changed.", *full]
+    expected, most = forecast.plan.expected_calls, forecast.plan.max_calls
+    return [
+        f"`iodm sync`: {_cost(expected, quota)}; at most {most:,} calls",
+        *(f"  {line}" for line in forecast.plan.lines()),
+        *full,
+    ]
+
+
+def _cost(calls: int, quota: Quota) -> str:
+    minutes = quota.seconds_for(calls) / 60
+    share = calls / (60 * quota.calls_per_minute)
+    return (
+        f"about {calls:,} calls, {f'{minutes:,.0f} min' if minutes >= 1 else 'less than a minute'} at "
+        f"{quota.calls_per_minute:,} calls a minute, {share:.1%} of an hour's quota"
+    )
 
 
 def status_lines(values: dict[str, Any]) -> dict[str, str]:
@@ -49,8 +79,10 @@ def status_lines(values: dict[str, Any]) -> dict[str, str]:
         "published": f"{snapshot['published_at']:%Y-%m-%d %H:%M:%S} UTC, number {snapshot['publication']}",
         "observed": f"{snapshot['observed_at']} UTC, {_duration(values['age_seconds'])} ago, "
         f"by sync {snapshot['sync_id']} ({snapshot['mode']})",
-        "grade": f"{snapshot['grade']}: {living:,} tasks known, {_count(snapshot['total_after'])} there",
+        "grade": f"{snapshot['grade']}: {_compare(living, snapshot['total_after'])}",
+        "evidence": values["grade_evidence"] or "not kept",
         "last proven": proven,
+        "ended tasks read": f"{snapshot['last_full_at'] or 'never'} UTC: a retry that failed again since may not show",
         "outside the rates": f"{snapshot['operations_outside_rates']:,} tasks known only by a broken record",
         "rows": ", ".join(f"{name} {count:,}" for name, count in values["rows"].items()),
         "checks": f"{values['checks_passed']} passed" + (f"; failed: {checks}" if checks else ""),
@@ -64,8 +96,14 @@ def _duration(seconds: int) -> str:
     return f"{seconds} seconds"
 
 
-def _count(value: int | None) -> str:
-    return "an unknown number" if value is None else f"{value:,}"
+def _compare(known: int, there: int | None) -> str:
+    """What a reader concludes from the two numbers."""
+    if there is None:
+        return f"{known:,} tasks known; the platform does not say how many there are"
+    difference = there - known
+    if difference == 0:
+        return f"{known:,} tasks known, as many there"
+    return f"{known:,} tasks known, {abs(difference):,} {'more' if difference > 0 else 'fewer'} there than here"
 
 
 def _show_table(result: Result) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -126,11 +127,18 @@ def status(warehouse: Warehouse) -> dict[str, Any]:
         "warehouse": str(warehouse.root),
         "file": str(warehouse.served_file()),
         "snapshot": values,
+        "grade_evidence": _evidence(warehouse, values["sync_id"]),
         "age_seconds": max(0, round(age.total_seconds())),
         "rows": rows,
         "checks_passed": passed,
         "checks_failed": [dict(zip(checks.columns, row, strict=True)) for row in checks.rows],
     }
+
+
+def _evidence(warehouse: Warehouse, sync_id: int) -> str | None:
+    """Why the sync has its grade, and what else it had to say; None where its raw responses are no longer kept."""
+    file = next(warehouse.raw.glob(f"synced_date=*/sync={sync_id:06d}/sync.json"), None)
+    return json.loads(file.read_bytes())["grade_evidence"] if file else None
 
 
 def _result(cursor: duckdb.DuckDBPyConnection) -> Result:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pipelines.extract.entries import SyncManifest
+from pipelines.extract.forecast import Forecast, forecast
 from pipelines.extract.recovery import recover
 from pipelines.extract.sync import run_sync
 from pipelines.platform.client import Client, Sleeper
@@ -14,7 +16,7 @@ from pipelines.platform.quota import Quota
 from pipelines.progress import Reporter
 from pipelines.publish import Publication, publish
 from pipelines.settings import Settings, require_platform
-from pipelines.warehouse import Warehouse, open_warehouse, storage_errors, writer_lock
+from pipelines.warehouse import Warehouse, check_source, open_warehouse, source_of, storage_errors, writer_lock
 
 log = logging.getLogger("iodm")
 
@@ -44,6 +46,21 @@ def extract(
     warehouse = open_warehouse(settings)
     with writer_lock(warehouse):
         return _extract(settings, warehouse, reporter, announce, is_full=is_full, accept_removals=accept_removals)
+
+
+def plan(settings: Settings) -> tuple[Forecast, Quota]:
+    """What the next sync will need, by the lengths of the lists, and the quota that it will need it of.
+
+    Holds the warehouse's lock: a login beside a running sync would kill its token.
+
+    Raises:
+        IodmError: see `errors`.
+    """
+    require_platform(settings)
+    warehouse = open_warehouse(settings)
+    with writer_lock(warehouse), _connected(settings, warehouse) as client:
+        check_source(warehouse, source_of(settings))
+        return forecast(settings, warehouse, client), client.quota
 
 
 def refresh(settings: Settings, reporter: Reporter, *, from_scratch: bool = False) -> Publication:
@@ -87,15 +104,27 @@ def _extract(
     accept_removals: bool,
 ) -> Extraction:
     recover(warehouse)
+    with _connected(settings, warehouse) as client:
+        manifest = run_sync(
+            settings,
+            warehouse,
+            client,
+            reporter,
+            is_full=is_full,
+            accept_removals=accept_removals,
+            announce=announce,
+        )
+    return Extraction(manifest, client.quota.waited_seconds)
+
+
+@contextlib.contextmanager
+def _connected(settings: Settings, warehouse: Warehouse) -> Iterator[Client]:
+    """A client whose workers end at once when the run fails."""
     sleeper = Sleeper()
     with storage_errors(f"write {warehouse.quota_file}"):
         quota = Quota(settings.calls_per_minute, warehouse.quota_file, sleep=sleeper)
-    client = Client(settings, quota, sleep=sleeper)
     try:
-        manifest = run_sync(
-            settings, warehouse, client, reporter, announce=announce, is_full=is_full, accept_removals=accept_removals
-        )
+        yield Client(settings, quota, sleep=sleeper)
     except BaseException:
         sleeper.stop()
         raise
-    return Extraction(manifest, quota.waited_seconds)

@@ -114,7 +114,11 @@ OPERATIONS = Table(
         Column("file_version", TEXT, "version that the task installs (extendPara.fileVersion)"),
         Column("extend_para", MAP, "extended information, as received"),
         Column("created_month", TEXT, "month of created_at, YYYY-MM; names the Parquet partition", nullable=False),
-        Column("removed_at", TIMESTAMP, "when the task was found to be gone from the platform"),
+        Column(
+            "removed_at",
+            TIMESTAMP,
+            "when the task was found to be gone from the platform; null again once it is met again",
+        ),
         Column("_first_observed_at", TIMESTAMP, "platform's clock when the task was first met", nullable=False),
         Column(
             "_observed_at", TIMESTAMP, "platform's clock when the task was first met with this content", nullable=False
@@ -194,7 +198,12 @@ SYNCS = Table(
     "One row per sync: what was read, and how far it can be trusted.",
     (
         _key("sync_id", BIGINT, "number of the sync, from 1"),
-        Column("mode", TEXT, "full or incremental", nullable=False),
+        Column(
+            "mode",
+            TEXT,
+            "full, incremental, or interrupted: what was durable of a sync that did not end",
+            nullable=False,
+        ),
         Column("grade", TEXT, "proven, counted or unproven: what is known of completeness", nullable=False),
         Column("started_at", TIMESTAMP, "platform's clock at the first response", nullable=False),
         Column("finished_at", TIMESTAMP, "platform's clock at the last response", nullable=False),
@@ -218,7 +227,7 @@ SYNCS = Table(
 
 QUARANTINE = Table(
     "quarantine",
-    "One row per broken record; cleared when a good one with its id arrives.",
+    "One row per broken record; cleared when a good one with its id arrives, or its task is gone.",
     (
         _key("operation_id", TEXT, "the record's operationId, or the sha256 of the record where it has none"),
         Column("first_sync_id", BIGINT, "sync that first met it broken", nullable=False),

@@ -126,10 +126,26 @@ def claim(warehouse: Warehouse, source: dict[str, str]) -> None:
     Raises:
         SettingsError: it belongs to another source.
     """
-    file = warehouse.root / "source.json"
+    file = _source_file(warehouse)
+    if file.exists():
+        check_source(warehouse, source)
+        return
+    with storage_errors(f"write {file}"):
+        replace_file(file, msgspec.json.format(msgspec.json.encode(source), indent=2) + b"\n")
+
+
+def _source_file(warehouse: Warehouse) -> Path:
+    return warehouse.root / "source.json"
+
+
+def check_source(warehouse: Warehouse, source: dict[str, str]) -> None:
+    """Refuse another source than the one that the warehouse is bound to, if it is bound.
+
+    Raises:
+        SettingsError: it belongs to another source.
+    """
+    file = _source_file(warehouse)
     if not file.exists():
-        with storage_errors(f"write {file}"):
-            replace_file(file, msgspec.json.format(msgspec.json.encode(source), indent=2) + b"\n")
         return
     known = msgspec.json.decode(file.read_bytes(), type=dict[str, str])
     if known != source:

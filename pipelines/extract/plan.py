@@ -69,7 +69,12 @@ class RoundPlan:
     @property
     def expected_calls(self) -> int:
         """Calls of one round if each task to locate takes a call, and the closing probe."""
-        return PROBES + self._more_active_pages + min(self._to_locate, MAX_LOCATING_CALLS) + 1
+        return self.calls_without_locating + min(self._to_locate, MAX_LOCATING_CALLS)
+
+    @property
+    def calls_without_locating(self) -> int:
+        """Calls of a round that finds nothing to locate, and the closing probe."""
+        return PROBES + self._more_active_pages + 1
 
     @property
     def max_calls(self) -> int:
@@ -101,7 +106,6 @@ class RoundPlan:
                 )
         if self.is_unfiltered:
             lines.append("the lists by status don't add up to the whole: the whole list is read in their place")
-        lines.append(f"about {self.expected_calls:,} calls, at most {self.max_calls:,}")
         return lines
 
 
@@ -137,6 +141,12 @@ def gaps(
             gap = there - here
             found[name] = max(0, gap - (unlocated or {}).get(name, 0)) if gap > 0 else gap
     return found
+
+
+def expected_full_calls(plan: RoundPlan, rows: int, *, is_first: bool) -> int:
+    """What a full sync takes if nothing moves: a sweep over so many rows, and a round before and after it."""
+    before = 0 if is_first else plan.expected_calls
+    return before + _pages(rows, plan.page_size) + plan.calls_without_locating
 
 
 def removable(living: int) -> int:

@@ -116,7 +116,8 @@ def run_round(scope: Scope, allow: Callable[[RoundPlan], None] = lambda _: None)
     allow(plan)
     for status in plan.read_whole:
         state = advance(Sweep(scope.page_size), [first_pages[status]])
-        scope.reader.sweep(status, scope.filters_of(status), state)
+        if not state.is_done:
+            scope.reader.sweep(status, scope.filters_of(status), state)
     _locate(scope, plan, since)
     return plan
 
