@@ -79,7 +79,8 @@ def _read_by_parts(scope: Scope) -> None:
 def _look_up_missed(scope: Scope, first_response: int, *, accept_removals: bool) -> None:
     """Look up the known tasks that no list showed; a few more than may be gone at once are enough to know."""
     limit = None if accept_removals else removable(scope.ledger.knowledge().living) + 1
-    scope.missed, ids = scope.ledger.not_met(first_response, limit)
+    missed, ids = scope.ledger.not_met(first_response, limit)
+    scope.missed = missed + len(scope.ledger.gone())
     if ids:
         scope.reader.reporter.step("looking up tasks that no list showed")
         scope.reader.look_up(ids, scope.holds)

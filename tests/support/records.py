@@ -12,7 +12,7 @@ from pipelines.extract.entries import Beginning, Origin, RemovalEntry, SyncManif
 from pipelines.extract.raw import RawWriter, newest_sync, prepare
 from pipelines.platform.client import LIST_PATH, Reply
 from pipelines.platform.outcomes import Outcome
-from pipelines.platform.structures import decode_page
+from pipelines.platform.structures import Page, decode_page
 from pipelines.progress import Silent
 from pipelines.publish import Publication, publish
 from pipelines.settings import Settings
@@ -87,8 +87,13 @@ def write_sync(
         reply_of(page, at=started + timedelta(seconds=index), page_no=index)
         for index, page in enumerate(pages or ([],))
     ]
-    for index, reply in enumerate(replies):
-        writer.add(prepare(reply, Origin(first + index, first + index - 1, of="all")))
+    for response, reply in enumerate(replies, first):
+        writer.add(prepare(reply, Origin(response, response - 1, of="all")))
+    removals = []
+    for response, operation_id in enumerate(gone, first + len(replies)):
+        answer = Reply(f"{LIST_PATH}/{operation_id}", Outcome.GONE, started, b"{}", Page([], None, None, None))
+        writer.add(prepare(answer, Origin(response, response - 1, operation_id=operation_id)))
+        removals.append(RemovalEntry(response, started, operation_id))
     manifest = SyncManifest(
         sync_id=sync_id,
         mode=mode,
@@ -105,7 +110,6 @@ def write_sync(
         quarantined=writer.quarantined,
         total_after=sum(map(len, pages)) if total is None else total,
     )
-    removals = [RemovalEntry(writer.last_response, manifest.finished_at, each) for each in gone]
     return writer.commit(manifest, removals)
 
 

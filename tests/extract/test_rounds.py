@@ -1,0 +1,151 @@
+"""What an incremental sync reads and finds, against a platform in process."""
+
+import json
+
+import pytest
+
+from pipelines.extract.raw import committed_syncs
+from support.platforms import Site
+
+FLEET = {"tasks": 400, "tasks_per_day": 2000}
+
+
+def entries(site):
+    """The lines of the newest sync's pages.jsonl."""
+    folder, _ = list(committed_syncs(site.warehouse))[-1]
+    return [json.loads(line) for line in (folder / "pages.jsonl").read_text().splitlines()]
+
+
+def state(site):
+    """Status and counters of every task that is served as living; what the platform says, in the same form."""
+    names = ("total", "success", "fail", "timeout", "processing", "wait", "stop")
+    served = {
+        row["operation_id"]: [row["status"], *(row[name] for name in names)]
+        for row in site.store.rows(
+            "from core.operations inner join core.operation_results using (operation_id) where removed_at is null"
+        )
+    }
+    there = {
+        task["operationId"]: [
+            {"fail": "failed"}.get(task["status"].lower(), task["status"].lower()),
+            *(task["staResult"][name] for name in names),
+        ]
+        for task in map(json.loads, site.platform.operations())
+    }
+    return served, there
+
+
+def ids(site, status):
+    return sorted(key for key, values in state(site)[1].items() if values[0] == status)
+
+
+def calls_without_change(site):
+    """A page of each ended list and of the whole, every page of the active ones, and the closing probe."""
+    return 3 + 1 + sum(max(1, -(-len(ids(site, status)) // 100)) for status in ("wait", "processing")) + 1
+
+
+@pytest.mark.parametrize("order", ["newest", "oldest", "random"])
+def test_what_changed_is_found_without_reading_everything(make_site, order):
+    site = make_site(order=order, **FLEET | {"tasks": 3000})
+    assert site.sync().mode == "full"
+    for _ in range(3):
+        site.platform.advance(1800)
+        manifest = site.sync()
+        assert (manifest.mode, manifest.grade) == ("incremental", "counted")
+        served, there = state(site)
+        assert served == there
+    assert manifest.api_calls < 30 or order == "random"
+
+
+def test_where_nothing_changed_a_sync_probes_reads_active_lists_and_counts(make_site):
+    site = make_site(**FLEET)
+    site.sync()
+    assert site.sync().pages == calls_without_change(site)
+
+
+def test_a_retried_task_is_found_where_it_runs(make_site):
+    site = make_site(**FLEET)
+    site.sync()
+    site.platform.retry(ids(site, "failed")[:3])
+    assert site.sync().grade == "counted"
+    served, there = state(site)
+    assert served == there
+
+
+def test_an_active_task_that_vanishes_is_looked_up_and_marked(make_site):
+    site = make_site(**FLEET)
+    site.sync()
+    [lost] = site.platform.remove(ids(site, "processing")[:1])
+    manifest = site.sync()
+    assert (manifest.grade, manifest.removed) == ("counted", 1)
+    assert [entry["operation_id"] for entry in entries(site) if entry["outcome"] == "gone"] == [lost]
+    assert site.store.rows("select operation_id from core.operations where removed_at is not null") == [
+        {"operation_id": lost}
+    ]
+
+
+def test_an_ended_task_that_vanishes_waits_for_a_full_sync_and_costs_no_search(make_site):
+    site = make_site(**FLEET)
+    site.sync()
+    [lost] = site.platform.remove(ids(site, "success")[:1])
+    manifest = site.sync()
+    assert (manifest.grade, manifest.pages, manifest.removed) == ("unproven", calls_without_change(site), 0)
+    manifest = site.sync(is_full=True)
+    assert (manifest.grade, manifest.removed) == ("proven", 1)
+    assert {lost} == site.published() - site.truth()
+    assert site.sync().grade == "counted"
+
+
+def test_more_tasks_than_may_vanish_at_once_are_marked_only_when_accepted(make_site):
+    site = make_site(**FLEET)
+    site.sync()
+    site.platform.remove(ids(site, "success")[:30])
+    manifest = site.sync(is_full=True)
+    assert (manifest.grade, manifest.removed) == ("unproven", 0)
+    assert "30 known tasks were in no list" in manifest.grade_evidence
+    assert sum("operation_id" in entry for entry in entries(site)) == 11
+    manifest = site.sync(is_full=True, accept_removals=True)
+    assert (manifest.grade, manifest.removed) == ("proven", 30)
+
+
+def test_more_active_tasks_than_may_vanish_at_once_are_not_marked_either(make_site):
+    site = make_site(**FLEET)
+    site.sync()
+    site.platform.remove(ids(site, "processing")[:15])
+    manifest = site.sync()
+    assert (manifest.grade, manifest.removed) == ("unproven", 0)
+
+
+def test_a_quarantined_task_is_counted_and_goes_with_its_removal(make_site):
+    site = make_site(broken=0.03, **FLEET)
+    assert site.sync().grade == "counted"
+    assert site.sync().grade == "counted"
+    query = "select operation_id from core.quarantine where operation_id <> sha256(record) order by all"
+    known = site.store.rows(query)
+    site.platform.remove([row["operation_id"] for row in known[:2]])
+    site.sync(is_full=True)
+    assert site.store.rows(query) == known[2:]
+
+
+def test_the_second_full_sync_of_a_quiet_platform_is_proven_with_its_evidence(make_site):
+    site = make_site(**FLEET)
+    assert site.sync().grade == "counted"
+    manifest = site.sync(is_full=True)
+    assert manifest.grade == "proven"
+    assert manifest.proof.total == manifest.proof.met_before_and_after == 400
+    [response] = [entry for entry in entries(site) if entry["response"] == manifest.proof.response]
+    assert (response["of"], response["total"]) == ("all", 400)
+
+
+def test_with_a_device_as_scope_nothing_is_proven(tmp_path):
+    site = Site(tmp_path, settings={"device_id": "d-1"}, **FLEET)
+    site.sync()
+    assert site.sync(is_full=True).grade == "counted"
+
+
+def test_with_a_record_without_an_id_nothing_is_proven(make_site):
+    site = make_site(broken=0.03, **FLEET)
+    site.sync()
+    without_id = site.store.rows("from core.quarantine where operation_id = sha256(record)")
+    assert site.sync(is_full=True).grade == ("counted" if without_id else "proven")
+    assert without_id

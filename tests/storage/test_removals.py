@@ -1,0 +1,85 @@
+"""Tasks that are gone: marked, never deleted, and alive again once they are met."""
+
+import itertools
+from datetime import timedelta
+
+import pytest
+
+from support.records import T0, Store, record
+
+
+@pytest.fixture
+def make_store(tmp_path):
+    names = itertools.count()
+    return lambda: Store(tmp_path / str(next(names)))
+
+
+@pytest.fixture
+def removed_at(store):
+    def ask():
+        return {row["operation_id"]: row["removed_at"] for row in store.rows("from core.operations")}
+
+    return ask
+
+
+def test_a_task_that_is_gone_is_marked_and_stays_with_its_counters(store, removed_at):
+    store.apply([record("a"), record("b")])
+    store.apply([record("b")], gone=["a"], at=T0 + timedelta(days=1))
+    assert removed_at() == {"a": (T0 + timedelta(days=1)).replace(tzinfo=None), "b": None}
+    assert len(store.rows("from core.operation_results")) == 2
+
+
+def test_a_task_that_is_met_again_lives_again(store, removed_at):
+    store.apply([record("a")])
+    store.apply([], gone=["a"])
+    store.apply([record("a")])
+    assert removed_at() == {"a": None}
+
+
+def test_a_task_that_is_met_broken_lives_again(store, removed_at):
+    store.apply([record("a")])
+    store.apply([], gone=["a"])
+    store.apply([{"operationId": "a", "createTime": None}])
+    assert removed_at() == {"a": None}
+
+
+def test_a_removal_keeps_the_first_time_that_it_was_seen(store, removed_at):
+    store.apply([record("a")])
+    store.apply([], gone=["a"], at=T0 + timedelta(days=1))
+    store.apply([], gone=["a"], at=T0 + timedelta(days=2))
+    assert removed_at() == {"a": (T0 + timedelta(days=1)).replace(tzinfo=None)}
+
+
+def test_a_broken_record_goes_with_its_task(store):
+    store.apply([record("a"), {"operationId": "b", "createTime": None}])
+    assert len(store.rows("from core.quarantine")) == 1
+    store.apply([record("a")], gone=["b"])
+    assert store.rows("from core.quarantine") == []
+
+
+def test_removing_changes_no_column_of_content_and_rewrites_its_month_only(store):
+    store.apply([record("a"), record("b", createTime="20260501T000000Z")])
+    before = store.rows("select * exclude (removed_at) from core.operations order by all")
+    assert store.apply([], gone=["a"]).changed_months == ["2026-03"]
+    assert store.rows("select * exclude (removed_at) from core.operations order by all") == before
+
+
+@pytest.mark.parametrize("step", [1, 2, 5])
+def test_in_whatever_batches_syncs_are_applied_removals_are_the_same(make_store, step):
+    story = [
+        ([record("a"), record("b"), record("c")], []),
+        ([record("b")], ["a"]),
+        ([record("b")], ["c"]),
+        ([record("a", status="FAIL")], ["b"]),
+        ([record("b")], ["a"]),
+    ]
+    one_by_one, together = make_store(), make_store()
+    for number, (page, gone) in enumerate(story, 1):
+        one_by_one.apply(page, gone=gone)
+        together.sync(page, gone=gone)
+        if number % step == 0 or number == len(story):
+            together.publish()
+    query = "from core.operations order by all"
+    assert together.rows(query) == one_by_one.rows(query)
+    one_by_one.publish(from_scratch=True)
+    assert together.rows(query) == one_by_one.rows(query)
