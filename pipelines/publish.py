@@ -33,6 +33,7 @@ from pipelines.warehouse import Warehouse, storage_errors, sync_to_disk
 
 STORAGE_VERSION = "v1.2.0"  # clients from DuckDB 1.2 on can open it
 KEPT_NEWEST, KEPT_DAYS = 3, 7
+ROWS_PER_GROUP = 61_440  # half of DuckDB's: a table is compressed while it is loaded from its first full group on
 LOADERS = 2
 LAKE_MANIFEST = {
     "table_name": ("VARCHAR", "the core table"),
@@ -103,10 +104,16 @@ def _build(
         stray.unlink(missing_ok=True)
     warehouse.work.mkdir(exist_ok=True)
     try:
-        with duckdb.connect(str(file), config={"storage_compatibility_version": STORAGE_VERSION}) as connection:
+        with duckdb.connect() as connection:
             connection.execute(f"set memory_limit = '{settings.memory_limit}'")
             connection.execute("set temp_directory = $folder", {"folder": str(warehouse.work / "spill")})
             connection.execute("set preserve_insertion_order = false")
+            connection.execute("set wal_autocheckpoint = '1TB'")  # one at the end: nobody recovers an unfinished file
+            connection.execute(
+                f"attach {quoted(str(file))} as unfinished "
+                f"(storage_version '{STORAGE_VERSION}', row_group_size {ROWS_PER_GROUP})"
+            )
+            connection.execute("use unfinished")
             connection.execute("create schema core")
             with ThreadPoolExecutor(LOADERS) as loaders:  # one compresses a small table beside a large one
                 counts = loaders.map(lambda table: _load(connection.cursor(), warehouse, table, files), TABLES)
@@ -130,6 +137,7 @@ def _build(
 
 
 def _load(connection: duckdb.DuckDBPyConnection, warehouse: Warehouse, table: Table, files: list[LakeFile]) -> int:
+    connection.execute("use unfinished")
     definitions = ", ".join(
         f"{column.name} {column.duckdb_type}{'' if column.nullable else ' not null'}" for column in table.columns
     )
