@@ -30,6 +30,7 @@ fetched = time.perf_counter()
 
 operations = pd.json_normalize(records, max_level=1)
 operations["created_month"] = operations["createTime"].str[:6]
+operations["extendPara"] = operations.filter(like="extendPara.").to_dict("records")  # whatever keys a task has
 truth = {True: True, False: False, "true": True, "True": True, "false": False, "False": False}  # all are sent
 operations["policy.retryType"] = operations["policy.retryType"].map(truth)
 for column in [*operations.filter(like="staResult.").columns, "policy.retryTimes"]:
@@ -37,7 +38,7 @@ for column in [*operations.filter(like="staResult.").columns, "policy.retryTimes
 key = ["operationId", "created_month"]
 devices = operations[[*key, "targets.devices"]].explode("targets.devices").dropna(subset=["targets.devices"])
 tables = {
-    "operations": operations.drop(columns=["targets.devices", "targets.deviceGroups"], errors="ignore"),
+    "operations": operations.drop(columns=["targets.devices", "targets.deviceGroups", "extendPara"], errors="ignore"),
     "devices": devices,
     "results": operations[[*key, *operations.filter(like="staResult.").columns]],
     "policies": operations[[*key, *operations.filter(like="policy.").columns]],

@@ -10,7 +10,7 @@ from processes import HERE, iodm, run
 from simulator.dials import Dials
 from simulator.process import SimulatorProcess
 
-CALLS_PER_MINUTE = 100_000
+CALLS_PER_MINUTE = 20_000
 PEAK_MIB = 1536
 
 

@@ -28,12 +28,14 @@ from pipelines.marts import build_marts
 from pipelines.progress import Reporter
 from pipelines.settings import Settings
 from pipelines.sql_text import insert_rows, quoted, scalar
-from pipelines.tables import TABLES, Table
+from pipelines.tables import TABLES, Column, Table
 from pipelines.warehouse import Warehouse, storage_errors, sync_to_disk
 
 STORAGE_VERSION = "v1.2.0"  # clients from DuckDB 1.2 on can open it
 KEPT_NEWEST, KEPT_DAYS = 3, 7
+ROWS_PER_GROUP = 61_440  # half of DuckDB's: a table is compressed while it is loaded from its first full group on
 LOADERS = 2
+COMPRESSION = {"target_id": "fsst", "target_type": "dictionary"}  # what DuckDB chooses too, after trying all
 LAKE_MANIFEST = {
     "table_name": ("VARCHAR", "the core table"),
     "created_month": ("VARCHAR", "month of the tasks, null for tables without months"),
@@ -103,10 +105,16 @@ def _build(
         stray.unlink(missing_ok=True)
     warehouse.work.mkdir(exist_ok=True)
     try:
-        with duckdb.connect(str(file), config={"storage_compatibility_version": STORAGE_VERSION}) as connection:
+        with duckdb.connect() as connection:
             connection.execute(f"set memory_limit = '{settings.memory_limit}'")
             connection.execute("set temp_directory = $folder", {"folder": str(warehouse.work / "spill")})
             connection.execute("set preserve_insertion_order = false")
+            connection.execute("set wal_autocheckpoint = '1TB'")  # one at the end: nobody recovers an unfinished file
+            connection.execute(
+                f"attach {quoted(str(file))} as unfinished "
+                f"(storage_version '{STORAGE_VERSION}', row_group_size {ROWS_PER_GROUP})"
+            )
+            connection.execute("use unfinished")
             connection.execute("create schema core")
             with ThreadPoolExecutor(LOADERS) as loaders:  # one compresses a small table beside a large one
                 counts = loaders.map(lambda table: _load(connection.cursor(), warehouse, table, files), TABLES)
@@ -130,9 +138,8 @@ def _build(
 
 
 def _load(connection: duckdb.DuckDBPyConnection, warehouse: Warehouse, table: Table, files: list[LakeFile]) -> int:
-    definitions = ", ".join(
-        f"{column.name} {column.duckdb_type}{'' if column.nullable else ' not null'}" for column in table.columns
-    )
+    connection.execute("use unfinished")
+    definitions = ", ".join(_definition(column) for column in table.columns)
     connection.execute(f"create table core.{table.name} ({definitions})")
     paths = [str(entry.path(warehouse.lake)) for entry in files if entry.table_name == table.name]
     if paths:
@@ -146,6 +153,12 @@ def _load(connection: duckdb.DuckDBPyConnection, warehouse: Warehouse, table: Ta
             f"insert into core.{table.name} select {columns} from read_parquet($paths, {hive})", {"paths": paths}
         )
     return int(scalar(connection, f"select count(*) from core.{table.name}"))
+
+
+def _definition(column: Column) -> str:
+    constraint = "" if column.nullable else " not null"
+    compression = f" using compression {COMPRESSION[column.name]}" if column.name in COMPRESSION else ""
+    return f"{column.name} {column.duckdb_type}{constraint}{compression}"
 
 
 def _store_lake_manifest(connection: duckdb.DuckDBPyConnection, files: list[LakeFile]) -> None:
