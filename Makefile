@@ -8,10 +8,10 @@ READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test e2e lint bench lock clean
+.PHONY: help demo ui test e2e lint bench bench-week lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(READY) ## simulate a platform, sync it over some days, print the report
 	$(BIN)/iodm demo
@@ -33,6 +33,9 @@ lint: $(READY) ## style, SQL, types
 
 bench: $(READY) ## measure against a bare loop, dlt and pandas (about six minutes)
 	$(BIN)/python benchmarks/run.py
+
+bench-week: $(READY) ## count the calls of a simulated week, compare its end with the platform (about 15 minutes)
+	$(BIN)/python benchmarks/week.py
 
 # Extras stay in the lock: pip refuses `gql==` for `gql[requests]` where hashes are required.
 lock: ## renew requirements.lock from pyproject.toml (about two minutes)
