@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 from pipelines.extract.past import Reading
 from pipelines.extract.plan import ALL, CLOSING_DEPTHS, STATUSES, full_sync_max_calls, removable
 from pipelines.extract.reader import CallsSpentError
-from pipelines.extract.rounds import CALLS_SPENT, Scope, closing_total, run_round
+from pipelines.extract.rounds import CALLS_SPENT, Scope, closing_total, run_round, still_unknown
 from pipelines.extract.sweep import Sweep
 
 OPERATION_TYPES = ("firmware_upgrade", "software_upgrade")
@@ -15,21 +16,21 @@ OPERATION_TYPES = ("firmware_upgrade", "software_upgrade")
 
 def read_everything(
     scope: Scope,
-    begin: Callable[[], Reading],
+    choose_reading: Callable[[], Reading],
     after_first_page: Callable[[Sweep], None],
     *,
     accept_removals: bool,
-) -> int | None:
-    """Read the scope's own list whole; returns its length after the reading.
+) -> tuple[int | None, Reading]:
+    """Read the scope's own list whole; returns its length after the reading, and which reading this completes.
 
-    `begin` is asked for the reading to go on with when the platform has answered, if anything was known.
+    That is chosen when the platform has answered, if anything was known before.
     """
-    page_size = scope.page_size
+    page_size, scope.unlocated = scope.page_size, {}
+    if scope.ledger.knowledge().living:
+        _find_changes(scope)
+    reading = choose_reading()
+    scope.ledger.begin_whole_reading(reading.sync_id)
     try:
-        if scope.ledger.knowledge().living:
-            run_round(scope, lambda plan: _allow(scope, plan.probes.totals.get(ALL), accept_removals=accept_removals))
-        reading = begin()
-        scope.ledger.begin_whole_reading(reading.sync_id)
 
         def after_first_batch(state: Sweep) -> None:
             _allow(scope, state.total, accept_removals=accept_removals)
@@ -45,10 +46,17 @@ def read_everything(
         if sweep.gave_up:
             scope.notes.append("the list grew faster than it could be read")
         _look_up_missed(scope, reading.first_response, accept_removals=accept_removals)
-        run_round(scope)
+        scope.unlocated = still_unknown(scope, run_round(scope))
     except CallsSpentError:
         scope.notes.append(CALLS_SPENT)
-    return _close(scope, page_size)
+    return _close(scope, page_size), reading
+
+
+def _find_changes(scope: Scope) -> None:
+    """A round within its own plan; what it can't locate the sweep will meet."""
+    with contextlib.suppress(CallsSpentError):
+        run_round(scope, scope.allow)
+    scope.reader.calls_left = float("inf")
 
 
 def _allow(scope: Scope, total: int | None, *, accept_removals: bool) -> None:

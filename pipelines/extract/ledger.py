@@ -16,7 +16,7 @@ import duckdb
 import msgspec
 
 from pipelines.extract.entries import RemovalEntry
-from pipelines.extract.past import Past
+from pipelines.extract.past import Past, Reading
 from pipelines.extract.plan import Knowledge
 from pipelines.extract.raw import Met, StoredPage, committed_syncs
 from pipelines.sql_text import quoted, scalar
@@ -209,10 +209,10 @@ class Ledger:
 
 
 @contextmanager
-def open_ledger(warehouse: Warehouse, past: Past) -> Iterator[Ledger]:
-    """The knowledge to begin a sync with: what is served, and in detail what a whole reading under way has met.
+def open_ledger(warehouse: Warehouse, past: Past, reading: Reading | None = None) -> Iterator[Ledger]:
+    """The knowledge to begin a sync with: what is served, and committed syncs that are not served yet.
 
-    Committed syncs that are not served yet count as well.
+    What a `reading` to go on with has met is known response by response.
     """
     served = warehouse.served_file()
     folder = warehouse.work / "ledger"
@@ -225,7 +225,7 @@ def open_ledger(warehouse: Warehouse, past: Past) -> Iterator[Ledger]:
             connection.execute(_NOTHING_SERVED if served is None else _SERVED)
             connection.execute(_CURRENT)
             applied = scalar(connection, "select max(sync_id) from served.core.syncs") if served else 0
-            reading_since = past.interrupted.sync_id if past.interrupted else past.next_sync_id
+            reading_since = reading.sync_id if reading else past.next_sync_id
             for sync, _ in committed_syncs(warehouse, after=min(applied, reading_since - 1)):
                 _load(connection, sync)
             yield Ledger(connection, past.next_response, is_served=served is not None)

@@ -86,6 +86,11 @@ class Reader:
     ) -> None:
         self._workers.shutdown(wait=error is None, cancel_futures=True)
 
+    def replies(self) -> tuple[Reply, Reply]:
+        """The first and the last reply so far; a sync reads at least one page."""
+        assert self.first_reply is not None and self.last_reply is not None  # noqa: S101, PT018 - see above
+        return self.first_reply, self.last_reply
+
     @property
     def next_response(self) -> int:
         """The number that the next response will have."""

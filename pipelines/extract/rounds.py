@@ -60,6 +60,10 @@ class Scope:
         """The filters of the list of this name."""
         return dict(self.filters) if of == ALL else {**self.filters, "operationStatus": of}
 
+    def allow(self, plan: RoundPlan) -> None:
+        """Let the sync make the calls that this plan allows, from its beginning on."""
+        self.reader.calls_left = min(self.reader.calls_left, plan.max_calls - self.reader.calls)
+
     def holds(self, operation_id: str, record: bytes) -> bool:
         """Whether a looked-up record is of this task, and in scope: its filtered fields are the last list record's."""
         try:
@@ -81,15 +85,11 @@ class Scope:
 
 def read_changes(scope: Scope) -> int | None:
     """Rounds until the counts close, three at most; returns the length of the scope's own list after the reading."""
-
-    def allow(plan: RoundPlan) -> None:
-        scope.reader.calls_left = min(scope.reader.calls_left, plan.max_calls - scope.reader.calls)
-
     total: int | None = None
     known_before: Knowledge | None = None
     for _ in range(MAX_ROUNDS):
         try:
-            plan = run_round(scope, allow)
+            plan = run_round(scope, scope.allow)
         except CallsSpentError:
             scope.notes.append(CALLS_SPENT)
             return closing_total(scope)
@@ -99,7 +99,7 @@ def read_changes(scope: Scope) -> int | None:
         if is_closed or known == known_before:
             break
         known_before = known
-    scope.unlocated = {name: gap for name, gap in _gaps(scope, plan, {}).items() if gap > 0}
+    scope.unlocated = still_unknown(scope, plan)
     return total
 
 
@@ -160,6 +160,11 @@ def fold(status: str) -> str:
     """A record's status in one spelling."""
     text = status.strip().lower()
     return "failed" if text == "fail" else text
+
+
+def still_unknown(scope: Scope, plan: RoundPlan) -> dict[str, int]:
+    """Tasks that the lists of this plan hold and that it could not locate, by list."""
+    return {name: gap for name, gap in _gaps(scope, plan, {}).items() if gap > 0}
 
 
 def _gaps(scope: Scope, plan: RoundPlan, unlocated: Mapping[str, int] | None = None) -> dict[str, int]:

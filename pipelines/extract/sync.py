@@ -5,6 +5,7 @@ What it reads: `rounds`, `full`. What the grades mean is argued in docs/complete
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -63,41 +64,42 @@ def run_sync(
     with storage_errors(f"write to {warehouse.raw}"):
         past = read_past(warehouse)
         mode = "full" if is_full or past.last_full is None else "incremental"
+        resumable = past.interrupted if mode == "full" else None
+        afresh = Reading(past.next_sync_id, past.next_response)
         beginning = Beginning(mode, source, past.next_response)
         calls_before = client.quota.calls
-        writer = RawWriter(warehouse, beginning)
+        with (
+            contextlib.closing(RawWriter(warehouse, beginning)) as writer,
+            open_ledger(warehouse, past, resumable) as ledger,
+            Reader(client, writer, ledger, reporter, workers) as reader,
+        ):
+            scope = Scope(reader, settings.filters, settings.page_size, past.unlocated)
 
-        def announce_first(sweep: Sweep) -> None:
-            if past.newest is None:
-                announce(_first_sync(settings, warehouse, client, sweep))
+            def choose_reading() -> Reading:
+                """The interrupted one, if it is not too old by the platform's clock; stored, should this one be too."""
+                now = reader.last_reply.observed_at if reader.last_reply else None
+                chosen = resumable if resumable and resumable.is_younger(settings.resume_hours, now) else afresh
+                writer.begin(msgspec.structs.replace(beginning, reading_since=chosen.sync_id))
+                return chosen
 
-        try:
-            with open_ledger(warehouse, past) as ledger, Reader(client, writer, ledger, reporter, workers) as reader:
-                scope = Scope(reader, settings.filters, settings.page_size, past.unlocated)
-                reading = Reading(past.next_sync_id, past.next_response)
-                if mode == "full":
+            def announce_first(sweep: Sweep) -> None:
+                if past.newest is None:
+                    announce(_first_sync(settings, warehouse, client, sweep))
 
-                    def begin() -> Reading:
-                        nonlocal reading
-                        now = reader.last_reply.observed_at if reader.last_reply else None
-                        if past.interrupted and past.interrupted.is_younger(settings.resume_hours, now):
-                            reading = past.interrupted
-                        writer.begin(msgspec.structs.replace(beginning, reading_since=reading.sync_id))
-                        return reading
-
-                    total = read_everything(scope, begin, announce_first, accept_removals=accept_removals)
-                else:
-                    total = read_changes(scope)
-                verdict = judge(scope, warehouse, total, reading, accept_removals=accept_removals)
-            assert reader.first_reply is not None and reader.last_reply is not None  # noqa: S101, PT018 - a sync reads at least one page
+            if mode == "full":
+                total, reading = read_everything(scope, choose_reading, announce_first, accept_removals=accept_removals)
+            else:
+                total, reading = read_changes(scope), None
+            verdict = judge(scope, warehouse, total, reading or afresh, accept_removals=accept_removals)
+            first, last = reader.replies()
             manifest = SyncManifest(
                 sync_id=past.next_sync_id,
                 mode=mode,
                 source=source,
                 grade=verdict.grade,
                 grade_evidence=verdict.evidence,
-                started_at=reader.first_reply.observed_at,
-                finished_at=reader.last_reply.observed_at,
+                started_at=first.observed_at,
+                finished_at=last.observed_at,
                 first_response=past.next_response,
                 last_response=writer.last_response,
                 api_calls=client.quota.calls - calls_before,
@@ -107,12 +109,10 @@ def run_sync(
                 total_after=total,
                 removed=len(verdict.removals),
                 proof=verdict.proof,
-                reading_since=reading.sync_id if mode == "full" else None,
+                reading_since=reading.sync_id if reading else None,
                 unlocated=dict(scope.unlocated),
             )
             writer.commit(manifest, verdict.removals)
-        finally:
-            writer.close()
     return manifest
 
 
