@@ -20,7 +20,7 @@ ui: $(READY) ## serve Dagster's pages over the warehouse
 	$(BIN)/python -m iodm_assets.ui
 
 test: $(READY) ## every test but the end-to-end ones, in random order, with coverage
-	$(BIN)/pytest -m "not e2e" --cov --cov-report=term:skip-covered
+	$(BIN)/pytest -m "not e2e" --numprocesses auto --dist worksteal --cov --cov-report=term:skip-covered
 
 e2e: $(READY) ## tests with real processes and a browser (needs Chromium)
 	$(BIN)/pytest -m e2e
