@@ -83,11 +83,13 @@ class Ledger:
         self.connection = connection
         self._is_served = is_served
         self.first_response = first_response
+        self._knowledge: Knowledge | None = None
         self._gone_at: dict[str, RemovalEntry] = {}
         self._buffer: list[tuple[int, int, Met]] = []
 
     def add(self, page: StoredPage) -> None:
         """Take in the tasks of a response."""
+        self._knowledge = None
         self._buffer += [(page.entry.response, page.entry.sent_after, met) for met in page.met]
         if len(self._buffer) >= BUFFERED_RECORDS:
             self.flush()
@@ -95,6 +97,7 @@ class Ledger:
     def add_gone(self, operation_id: str, response: int, sent_after: int, observed_at: datetime) -> None:
         """Take in that a look-up found no such task."""
         self.flush()
+        self._knowledge = None
         self._gone_at[operation_id] = RemovalEntry(response, observed_at, operation_id)
         self.connection.execute(
             "insert into met values (?, ?, ?, null, null, true, true)", [operation_id, response, sent_after]
@@ -127,8 +130,10 @@ class Ledger:
     def knowledge(self) -> Knowledge:
         """How many tasks live, by status."""
         self.flush()
-        rows = self.connection.execute("select status, count(*) from current group by status").fetchall()
-        return Knowledge(dict(rows))
+        if self._knowledge is None:
+            rows = self.connection.execute("select status, count(*) from current group by status").fetchall()
+            self._knowledge = Knowledge(dict(rows))
+        return self._knowledge
 
     def missed_active(self, since: int) -> list[str]:
         """Ids of tasks known as waiting or processing that no response from `since` on has met."""
@@ -196,6 +201,7 @@ class Ledger:
 
     def forget_gone(self) -> None:
         """Take back what `add_gone` said in this sync: these tasks still count as living."""
+        self._knowledge = None
         self.connection.execute("delete from met where is_gone and response >= ?", [self.first_response])
 
     def has_records_without_id(self, since: int) -> bool:
@@ -205,6 +211,7 @@ class Ledger:
 
     def begin_whole_reading(self, since_sync: int) -> None:
         """From now on a record without an id counts only if it was met in this sync, or in one from `since_sync` on."""
+        self._knowledge = None
         self.connection.execute(f"set variable whole_since = {since_sync}")
 
 

@@ -18,6 +18,7 @@ from typing import Self
 
 import msgspec
 
+from pipelines.errors import PlatformError
 from pipelines.extract.entries import Origin
 from pipelines.extract.ledger import Ledger
 from pipelines.extract.plan import ALL
@@ -66,7 +67,7 @@ class Reader:
     ) -> None:
         self.ledger = ledger
         self.calls_left: float = float("inf")
-        self.calls = 0
+        self.calls = self.unanswered = 0
         self.totals: list[tuple[int, int, int]] = []  # (response, sent_after, total) of the scope's own list
         self.first_reply: Reply | None = None
         self.last_reply: Reply | None = None
@@ -145,15 +146,26 @@ class Reader:
     def look_up(self, operation_ids: Sequence[str], is_in_scope: Callable[[str, bytes], bool]) -> None:
         """Read these tasks by id, as many at once as a list's pages; the ledger learns which are there and which gone.
 
-        A record that is out of scope, or of another task, counts as neither.
+        A record that is out of scope, or of another task, counts as neither, and so does a task that the platform can't
+        show while it shows others.
 
         Raises:
             CallsSpentError: these are more calls than are left; what was read is stored.
+            PlatformError: the platform shows none any more.
         """
         for first in range(0, len(operation_ids), MAX_WIDTH):
             chunk = operation_ids[first : first + MAX_WIDTH]
-            answers = [future.result() for future in self._ask(self._look_up_call(each) for each in chunk)]
-            for operation_id, answer in zip(chunk, answers, strict=True):
+            futures = self._ask(self._look_up_call(each) for each in chunk)
+            failures = [each.exception() for each in futures]
+            for failure in failures:
+                is_passing = isinstance(failure, PlatformError) and failure.is_retryable
+                if failure is not None and not (is_passing and (None in failures or len(failures) == 1)):
+                    raise failure
+            for operation_id, future in zip(chunk, futures, strict=True):
+                if future.exception() is not None:
+                    self.unanswered += 1
+                    continue
+                answer = future.result()
                 record = answer.reply.page.records[0] if answer.reply.page.records else None
                 if record is not None and not is_in_scope(operation_id, record):
                     reply = msgspec.structs.replace(answer.reply, page=Page([], None, None, None))

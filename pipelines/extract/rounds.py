@@ -26,6 +26,7 @@ from pipelines.extract.plan import (
 )
 from pipelines.extract.reader import CallsSpentError, PageRequest, Reader
 from pipelines.extract.sweep import MAX_REREADS, MAX_WIDTH, PageFacts, Sweep, advance
+from pipelines.platform.judgement import judge
 from pipelines.platform.structures import OperationInfo
 
 CALLS_SPENT = "the calls that its plan allows were spent"
@@ -66,12 +67,12 @@ class Scope:
 
     def holds(self, operation_id: str, record: bytes) -> bool:
         """Whether a looked-up record is of this task, and in scope: its filtered fields are the last list record's."""
+        if judge(record).operation_id != operation_id:
+            return False
         try:
             operation = msgspec.json.decode(record, type=OperationInfo, strict=False)
         except msgspec.DecodeError:
-            return True  # broken: goes to quarantine, under the id that it has
-        if str(operation.operation_id) != operation_id:
-            return False
+            return True  # broken: goes to quarantine
         known = self.ledger.scope_fields(operation_id) if self.filters else None
         targets = operation.targets
         here = {
@@ -146,9 +147,9 @@ def closing_total(scope: Scope) -> int | None:
     """The length of the scope's own list now, from the page where new tasks appear; these calls are always allowed."""
     scope.reader.calls_left = max(scope.reader.calls_left, MAX_REREADS)
     probes = scope.probes or Probes({})
-    page_no = next(iter(search_order(ALL, probes, scope.page_size)), 0)
+    fresh = next(iter(search_order(ALL, probes, scope.page_size)), 0)
     total = None
-    for _ in range(MAX_REREADS):
+    for page_no in (fresh, *[0] * (MAX_REREADS - 1)):  # the first page is never beyond the platform's limit
         [(facts, _)] = scope.reader.read([scope.request(ALL, page_no)])
         total = facts.total
         if total is not None or probes.totals.get(ALL) is None:

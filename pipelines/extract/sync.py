@@ -119,6 +119,8 @@ def run_sync(
 def judge(scope: Scope, warehouse: Warehouse, total: int | None, reading: Reading, *, accept_removals: bool) -> Verdict:
     """Grade what was read, and decide which tasks are gone: none of them, if there are more than may be at once."""
     ledger, notes = scope.ledger, list(scope.notes)
+    if scope.reader.unanswered:
+        notes.append(f"the platform could not show {scope.reader.unanswered:,} of the tasks that were looked up")
     removals = ledger.gone()
     limit = removable(ledger.knowledge().living + len(removals))
     suspects = max(scope.missed, len(removals))
@@ -136,6 +138,8 @@ def judge(scope: Scope, warehouse: Warehouse, total: int | None, reading: Readin
         return Verdict("unproven", "; ".join([evidence, *notes]), removals)
     evidence = f"{living:,} tasks known, {total:,} there after the reading"
     proof = None if are_too_many else _proof(scope, warehouse, reading)
+    if proof is not None and proof.response < ledger.first_response and living != total:
+        proof = None  # of a moment before this sync, in the reading that it went on with: things changed since
     if proof is not None:
         evidence = f"response {proof.response} said {proof.total:,} tasks; as many were met before and after it"
     grade = "proven" if proof else "counted" if living == total and not are_too_many else "unproven"

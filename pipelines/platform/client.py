@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -42,6 +43,7 @@ HEADERS = {
 }
 
 FAULT_DEADLINE_TIMEOUTS = 10  # a passing fault may last ten time-outs: 5 minutes by default
+LOOK_UP_PATIENCE_SECONDS = 30.0
 FIRST_CONTACT_SECONDS = 15.0  # a host that never answered is more likely a wrong address than a passing fault
 THROTTLE_DEADLINE_SECONDS = 900.0
 DEAD_TOKENS_PER_CALL = 5
@@ -120,9 +122,11 @@ class Client:
         """Read one task; its page holds the one record, or none with outcome GONE.
 
         Raises:
-            PlatformError: the platform refused the request, can't be reached, or kept failing.
+            PlatformError: the platform refused the request, can't be reached, or kept failing, if only for a while:
+                one task that it can't show must not hold up all others.
         """
-        return self._call("GET", f"{LIST_PATH}/{quote(operation_id, safe='')}", parse=decode_record)
+        path = f"{LIST_PATH}/{quote(operation_id, safe='')}"
+        return self._call("GET", path, parse=decode_record, patience_seconds=LOOK_UP_PATIENCE_SECONDS)
 
     def log_in(self) -> Grant:
         """Ask for a token with application id and secret; kills earlier tokens.
@@ -156,12 +160,13 @@ class Client:
         parse: Callable[[bytes], object],
         data: Mapping[str, str] | str | None = None,
         with_token: bool = True,
+        patience_seconds: float = math.inf,
     ) -> Reply:
         started = self._clock()
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_AttemptFailedError),
             wait=_seconds_to_wait,
-            stop=lambda state: self._must_give_up(state, started),
+            stop=lambda state: self._must_give_up(state, started, patience_seconds),
             sleep=self._sleep,
             before_sleep=lambda state: _log_wait(state, method, path),
         )
@@ -190,12 +195,14 @@ class Client:
         token = self._tokens.current() if with_token else None
         status, body, observed_at, response = self._send(method, path, data, token)
         page = Page([], None, None, None)
-        if response.outcome is Outcome.OK:
+        if status == 200 and response.error_code is None:
             try:
                 parsed = parse(body)
             except ValueError as error:
-                response = Response(Outcome.PASSING_FAULT, f"a body that can't be read ({error})"[:200])
+                if response.outcome is Outcome.OK:
+                    response = Response(Outcome.PASSING_FAULT, f"a body that can't be read ({error})"[:200])
             else:
+                response = Response(Outcome.OK)
                 page = parsed if isinstance(parsed, Page) else page
         if response.outcome in {Outcome.OK, Outcome.GONE, Outcome.BEYOND_LIMIT}:
             return Reply(path, response.outcome, observed_at, body, page)
@@ -224,18 +231,19 @@ class Client:
         self._has_answered.set()
         return answer.status_code, body, _date_of(answer), interpret(answer.status_code, body)
 
-    def _must_give_up(self, state: tenacity.RetryCallState, started: float) -> bool:
+    def _must_give_up(self, state: tenacity.RetryCallState, started: float, patience_seconds: float) -> bool:
         failure = state.outcome.exception() if state.outcome else None
         if not isinstance(failure, _AttemptFailedError):
             return False
         if failure.response.outcome is Outcome.TOKEN_DEAD:
             return state.attempt_number >= DEAD_TOKENS_PER_CALL
-        return self._clock() - started >= self._deadline_seconds(failure.response.outcome)
+        deadline = self._deadline_seconds(failure.response.outcome, patience_seconds)
+        return self._clock() - started >= deadline
 
-    def _deadline_seconds(self, outcome: Outcome) -> float:
+    def _deadline_seconds(self, outcome: Outcome, patience_seconds: float) -> float:
         if outcome is Outcome.THROTTLED:
             return THROTTLE_DEADLINE_SECONDS
-        patience = self._settings.timeout_seconds * FAULT_DEADLINE_TIMEOUTS
+        patience = min(patience_seconds, self._settings.timeout_seconds * FAULT_DEADLINE_TIMEOUTS)
         return patience if self._has_answered.is_set() else min(patience, FIRST_CONTACT_SECONDS)
 
 

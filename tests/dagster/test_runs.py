@@ -35,7 +35,7 @@ def test_a_run_says_what_it_read_and_how_far_to_trust_it(instance, warehouse, st
     assert result.success
     read = metadata_of(result)["raw/operations"]
     assert read["grade"] == "counted"
-    assert read["evidence"] == "300 tasks met, 300 there after the reading"
+    assert read["evidence"] == "300 tasks known, 300 there after the reading"
     assert read["total_after"] == 300
     assert read["sync_id"] == 1
     assert read["calls"] >= read["pages"] >= 4
@@ -53,7 +53,7 @@ def test_every_published_table_says_its_rows_and_where_they_came_from(instance, 
         assert values["dagster/row_count"] == rows, relation
         assert values["file"] == str(warehouse.served_file())
         assert (values["publication"], values["sync_id"], values["grade"]) == (1, 1, "counted")
-        assert values["evidence"] == "300 tasks met, 300 there after the reading"
+        assert values["evidence"] == "300 tasks known, 300 there after the reading"
         assert values["changed_months"] == ["2026-03"]
         assert values["duration_seconds"] > 0
 

@@ -132,6 +132,7 @@ def test_snapshot_says_what_the_file_is(core):
             "total_after": 5,
             "last_proven_sync_id": 1,
             "last_proven_at": at("2026-03-03T10:00:00"),
+            "last_full_at": at("2026-03-04T12:01:00"),
             "operations": 2,
             "operations_removed": 1,
             "operations_outside_rates": 1,
