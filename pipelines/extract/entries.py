@@ -76,7 +76,8 @@ class SyncManifest(msgspec.Struct, frozen=True, omit_defaults=True):
     """`sync.json`: what a sync was, and the evidence of its grade. Times are the platform's clock, UTC.
 
     `reading_since` is the first sync of the whole reading that this one completed or, with `next_row`, left at that row
-    of a list of `total_after` tasks. `unlocated` are tasks that the length of a list says are there, not found so far.
+    of a list of `total_after` tasks. `unlocated` are tasks that the length of a list says are there, not found so far;
+    `unexplained` counts known ones that are not there, not found either.
     """
 
     sync_id: int
@@ -98,6 +99,7 @@ class SyncManifest(msgspec.Struct, frozen=True, omit_defaults=True):
     reading_since: int | None = None
     next_row: int | None = None
     unlocated: dict[str, int] = {}
+    unexplained: int = 0
 
 
 class Origin(msgspec.Struct, frozen=True):

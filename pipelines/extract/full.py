@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pipelines.extract.past import Reading
 from pipelines.extract.plan import ALL, CLOSING_DEPTHS, STATUSES, full_sync_max_calls, removable
 from pipelines.extract.reader import CallsSpentError
-from pipelines.extract.rounds import CALLS_SPENT, Scope, closing_total, run_round, still_unknown
+from pipelines.extract.rounds import CALLS_SPENT, closing_total, run_round, still_unknown
+from pipelines.extract.scope import Scope
 from pipelines.extract.sweep import Sweep
 
 OPERATION_TYPES = ("firmware_upgrade", "software_upgrade")

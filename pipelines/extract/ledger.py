@@ -189,6 +189,30 @@ class Ledger:
         ).fetchall()
         return int(scalar(self.connection, f"select count(*) {missing}", {"since": since})), [each for (each,) in rows]
 
+    def count_not_newer(self, status: str | None, created_at: str) -> int:
+        """Living tasks of a status, or of any, that were not created after this (yyyyMMdd'T'HHmmss'Z')."""
+        self.flush()
+        return int(
+            scalar(
+                self.connection,
+                "select count(*) from current where ($status is null or status = $status) "
+                f"and created_at <= {_TIME.format('$created_at')}",
+                {"status": status, "created_at": created_at},
+            )
+        )
+
+    def not_met_between(self, status: str | None, after: str | None, until: str | None, since: int) -> list[str]:
+        """Ids of living tasks of a status created after one instant and not after another, not met since a response."""
+        self.flush()
+        rows = self.connection.execute(
+            "select operation_id from current where ($status is null or status = $status) and has_id "
+            f"and ($after is null or created_at > {_TIME.format('$after')}) "
+            f"and ($until is null or created_at <= {_TIME.format('$until')}) "
+            "and operation_id not in (select operation_id from met where response >= $since) order by all",
+            {"status": status, "after": after, "until": until, "since": since},
+        ).fetchall()
+        return [operation_id for (operation_id,) in rows]
+
     def gone(self) -> list[RemovalEntry]:
         """Tasks that this sync found to be gone, and has not met since."""
         self.flush()

@@ -42,6 +42,7 @@ class Past:
     last_full: SyncManifest | None = None
     interrupted: Reading | None = None
     unlocated: dict[str, int] = field(default_factory=dict)
+    unexplained: int = 0
 
     @property
     def next_sync_id(self) -> int:
@@ -80,6 +81,7 @@ def read_past(warehouse: Warehouse) -> Past:
         last_full=last_full,
         interrupted=_interrupted(since_full),
         unlocated=newest_finished.unlocated if newest_finished else {},
+        unexplained=newest_finished.unexplained if newest_finished and newest_finished.mode != "full" else 0,
     )
 
 

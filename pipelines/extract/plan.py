@@ -20,6 +20,7 @@ MAX_ROUNDS = 3
 PROBES = 1 + len(STATUSES)
 MAX_LOCATING_CALLS = 200  # two minutes of the default quota; what they don't find waits for the next full sync
 WORTH_A_PAGE = 1.2  # tasks that a page must be expected to show: a look-up finds one, for certain
+MAX_VANISHED_SEARCHES = 10  # for each list; more wait for the next full sync
 MIN_REMOVALS, MAX_REMOVED_SHARE = 10, 0.01
 CLOSING_DEPTHS = (1, 2, 4, 8)  # pages read again from either end where the count doesn't close: 30 calls at most
 
@@ -101,9 +102,7 @@ class RoundPlan:
             if gap > 0:
                 lines.append(f"{name}: {there:,} tasks, {gap:,} of them to locate, by page or by id")
             elif gap < 0:
-                lines.append(
-                    f"{name}: {there:,} tasks, {-gap:,} fewer there than here; only a full sync can tell which"
-                )
+                lines.append(f"{name}: {there:,} tasks, {-gap:,} fewer there than here")
         if self.is_unfiltered:
             lines.append("the lists by status don't add up to the whole: the whole list is read in their place")
         return lines

@@ -5,12 +5,9 @@ What a round reads is decided in `plan`; how a list is read page after page in `
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
-import msgspec
-
-from pipelines.extract.ledger import Ledger
 from pipelines.extract.plan import (
     ALL,
     MAX_ROUNDS,
@@ -24,64 +21,12 @@ from pipelines.extract.plan import (
     plan_round,
     search_order,
 )
-from pipelines.extract.reader import CallsSpentError, PageRequest, Reader
+from pipelines.extract.reader import CallsSpentError
+from pipelines.extract.scope import Scope
 from pipelines.extract.sweep import MAX_REREADS, MAX_WIDTH, PageFacts, Sweep, advance
-from pipelines.platform.judgement import judge
-from pipelines.platform.structures import OperationInfo
+from pipelines.extract.vanished import find_vanished
 
 CALLS_SPENT = "the calls that its plan allows were spent"
-
-
-@dataclass
-class Scope:
-    """What a sync reads: the filters of the settings, in pages of this size, by this reader; and what it found out.
-
-    `unlocated` is what an earlier sync could not locate, later what this one could not; `missed` how many known tasks
-    no list of a whole reading showed; `notes` what users should hear.
-    """
-
-    reader: Reader
-    filters: Mapping[str, str]
-    page_size: int
-    unlocated: Mapping[str, int] = field(default_factory=dict)
-    probes: Probes | None = None
-    missed: int = 0
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def ledger(self) -> Ledger:
-        """The reader's."""
-        return self.reader.ledger
-
-    def request(self, of: str, page_no: int) -> PageRequest:
-        """A page of the list of this name: `all`, or a status."""
-        return PageRequest(of, self.filters_of(of), page_no, self.page_size)
-
-    def filters_of(self, of: str) -> dict[str, str]:
-        """The filters of the list of this name."""
-        return dict(self.filters) if of == ALL else {**self.filters, "operationStatus": of}
-
-    def allow(self, plan: RoundPlan) -> None:
-        """Let the sync make the calls that this plan allows, from its beginning on."""
-        self.reader.calls_left = min(self.reader.calls_left, plan.max_calls - self.reader.calls)
-
-    def holds(self, operation_id: str, record: bytes) -> bool:
-        """Whether a looked-up record is of this task, and in scope: its filtered fields are the last list record's."""
-        if judge(record).operation_id != operation_id:
-            return False
-        try:
-            operation = msgspec.json.decode(record, type=OperationInfo, strict=False)
-        except msgspec.DecodeError:
-            return True  # broken: goes to quarantine
-        known = self.ledger.scope_fields(operation_id) if self.filters else None
-        targets = operation.targets
-        here = {
-            "operationType": operation.operate_type,
-            "deviceType": targets and targets.device_type,
-            "model": targets and targets.model,
-            "manufacturerName": targets and targets.manufacturer_name,
-        }
-        return known is None or all(here[name] == known[name] for name in self.filters if name in here)
 
 
 def read_changes(scope: Scope) -> int | None:
@@ -95,12 +40,29 @@ def read_changes(scope: Scope) -> int | None:
             scope.notes.append(CALLS_SPENT)
             return closing_total(scope)
         total = closing_total(scope)
+        total = _explain_missing(scope, plan, total)
         known = scope.ledger.knowledge()
         is_closed = (total is None or total <= known.living) and max(_gaps(scope, plan).values(), default=0) <= 0
         if is_closed or known == known_before:
             break
         known_before = known
     scope.unlocated = still_unknown(scope, plan)
+    return total
+
+
+def _explain_missing(scope: Scope, plan: RoundPlan, total: int | None) -> int | None:
+    """Where fewer tasks are there than are known, look for those that are gone; returns the length of the list then.
+
+    What was looked for in vain before is not looked for again.
+    """
+    missing = scope.ledger.knowledge().living - (total or 0)
+    if total is None or missing <= scope.unexplained:
+        scope.unexplained = max(0, missing) if total is not None else scope.unexplained
+        return total
+    with contextlib.suppress(CallsSpentError):
+        find_vanished(scope, plan, _gaps(scope, plan))
+    total = closing_total(scope)
+    scope.unexplained = max(0, scope.ledger.knowledge().living - total) if total is not None else scope.unexplained
     return total
 
 
@@ -145,7 +107,7 @@ def probe(scope: Scope) -> tuple[Probes, dict[str, PageFacts]]:
 
 def closing_total(scope: Scope) -> int | None:
     """The length of the scope's own list now, from the page where new tasks appear; these calls are always allowed."""
-    scope.reader.calls_left = max(scope.reader.calls_left, MAX_REREADS)
+    left, scope.reader.calls_left = scope.reader.calls_left, MAX_REREADS
     probes = scope.probes or Probes({})
     fresh = next(iter(search_order(ALL, probes, scope.page_size)), 0)
     total = None
@@ -154,6 +116,7 @@ def closing_total(scope: Scope) -> int | None:
         total = facts.total
         if total is not None or probes.totals.get(ALL) is None:
             break
+    scope.reader.calls_left = left
     return total
 
 

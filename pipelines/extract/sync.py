@@ -20,7 +20,8 @@ from pipelines.extract.plan import removable
 from pipelines.extract.proof import prove
 from pipelines.extract.raw import RawWriter
 from pipelines.extract.reader import Reader
-from pipelines.extract.rounds import Scope, read_changes
+from pipelines.extract.rounds import read_changes
+from pipelines.extract.scope import Scope
 from pipelines.extract.sweep import Sweep
 from pipelines.platform.client import Client
 from pipelines.progress import Reporter
@@ -73,7 +74,7 @@ def run_sync(
             open_ledger(warehouse, past, resumable) as ledger,
             Reader(client, writer, ledger, reporter, workers) as reader,
         ):
-            scope = Scope(reader, settings.filters, settings.page_size, past.unlocated)
+            scope = Scope(reader, settings.filters, settings.page_size, past.unlocated, past.unexplained)
 
             def choose_reading() -> Reading:
                 """The interrupted one, if it is not too old by the platform's clock; stored, should this one be too."""
@@ -111,6 +112,7 @@ def run_sync(
                 proof=verdict.proof,
                 reading_since=reading.sync_id if reading else None,
                 unlocated=dict(scope.unlocated),
+                unexplained=scope.unexplained,
             )
             writer.commit(manifest, verdict.removals)
     return manifest

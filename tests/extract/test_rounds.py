@@ -84,12 +84,24 @@ def test_an_active_task_that_vanishes_is_looked_up_and_marked(make_site):
     ]
 
 
-def test_an_ended_task_that_vanishes_waits_for_a_full_sync_and_costs_no_search(make_site):
-    site = make_site(**FLEET)
+@pytest.mark.parametrize("order", ["newest", "oldest"])
+def test_an_ended_task_that_vanishes_is_found_by_halving_its_list(make_site, order):
+    site = make_site(order=order, tasks=5000, tasks_per_day=2000, devices=1)
+    site.sync()
+    lost = site.platform.remove(ids(site, "success")[::1200])
+    manifest = site.sync()
+    assert (manifest.grade, manifest.removed) == ("counted", len(lost))
+    assert manifest.pages < calls_without_change(site) + len(lost) * 8
+    assert site.published() - site.truth() == set(lost)
+
+
+def test_an_ended_task_that_vanishes_from_a_list_without_order_waits_for_a_full_sync(make_site):
+    site = make_site(order="random", **FLEET)
     site.sync()
     [lost] = site.platform.remove(ids(site, "success")[:1])
-    manifest = site.sync()
-    assert (manifest.grade, manifest.pages, manifest.removed) == ("unproven", calls_without_change(site), 0)
+    for _ in range(2):
+        manifest = site.sync()
+        assert (manifest.grade, manifest.removed, manifest.unexplained) == ("unproven", 0, 1)
     manifest = site.sync(is_full=True)
     assert (manifest.grade, manifest.removed) == ("proven", 1)
     assert {lost} == site.published() - site.truth()
