@@ -38,7 +38,7 @@ SECONDS_PER_CALL = 0.6
 FLEET = {"tasks_per_day": 2000.0, "median_life_hours": 6.0, "retries_per_day": 20.0, "removals_per_day": 5.0}
 COUNTERS = ("total", "wait", "processing", "success", "fail", "stop", "timeout")
 MOST_CALLS = 25
-KEPT_EVIDENCE = 20
+KEPT_EVIDENCE, KEPT_COSTLIEST = 20, 3
 REMOVED = "removals that no sync could locate so far"
 
 
@@ -167,6 +167,10 @@ def summary(done: Sequence[Done]) -> dict[str, Any]:
             "calls_mean_by_what_was_read": {
                 kind: mean([each.calls.get(kind, 0) for each in incremental]) for kind in kinds
             },
+            "costliest": [
+                {"sync": evidence(each), "calls_by_what_was_read": each.calls}
+                for each in sorted(incremental, key=lambda each: -each.manifest.api_calls)[:KEPT_COSTLIEST]
+            ],
             "grades": Counter(each.manifest.grade for each in incremental),
             "not_counted": Counter(map(why_not_counted, not_counted)),
             "not_counted_for_another_reason": [
