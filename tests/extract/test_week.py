@@ -1,8 +1,6 @@
 """Hours of a platform at work, a sync every 15 minutes: what they cost, what they miss, what a full sync makes good."""
 
 import json
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from statistics import mean
 
@@ -28,7 +26,7 @@ PUBLISHED_EACH = 8  # the others wait in the raw store, where the next sync find
 
 @dataclass(frozen=True)
 class Step:
-    """An incremental sync; `unmarked` are tasks that vanished after their end: only a full sync can tell which.
+    """An incremental sync; `unmarked` are tasks that vanished after their end, and that no sync found to be gone.
 
     `living` are tasks published as living, `there` those on the platform then; None where it was not published.
     """
@@ -73,14 +71,6 @@ def hours_of_work(site: Site, syncs: int) -> Hours:
     return Hours(site, began_at, steps, site.sync(is_full=True))
 
 
-@pytest.fixture(scope="module")
-def six_hours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hours]:
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        for name in [name for name in os.environ if name.startswith("IODM_")]:
-            monkeypatch.delenv(name)
-        yield hours_of_work(Site(tmp_path_factory.mktemp("six-hours"), **AT_WORK), 24)
-
-
 def published_as_living(site: Site) -> set[str]:
     return {row["operation_id"] for row in site.store.rows("from core.operations where removed_at is null")}
 
@@ -96,7 +86,7 @@ def vanished_after_their_end(site: Site, since: float) -> set[str]:
 
 
 def marked(site: Site) -> set[str]:
-    """What some sync marked as removed: it knew the task from the lists that it reads whole."""
+    """What some sync marked as removed."""
     lines = [
         line for file in site.warehouse.raw.glob("*/sync=*/removals.jsonl") for line in file.read_text().splitlines()
     ]
@@ -120,52 +110,29 @@ def assert_everything_is_as_on_the_platform(site: Site) -> None:
     assert [fleet.status[fleet.find(each)] for each in removed] == [Status.GONE] * len(removed)
 
 
-def test_an_incremental_sync_takes_25_calls_on_average_at_most(six_hours):
-    assert len(six_hours.steps) == 24
-    assert {step.manifest.mode for step in six_hours.steps} == {"incremental"}
-    assert six_hours.mean_calls <= MOST_CALLS
-
-
-def test_every_incremental_sync_is_counted_until_an_ended_task_vanishes(six_hours):
-    grades = [step.manifest.grade for step in six_hours.steps]
-    assert grades == ["unproven" if step.unmarked else "counted" for step in six_hours.steps]
-    assert set(grades) == {"counted", "unproven"}
-
-
-def test_what_is_published_between_is_all_that_is_there_and_what_vanished_unseen(six_hours):
-    assert len(six_hours.published) == 3
-    for step in six_hours.published:
-        assert step.living == step.there | step.unmarked
-
-
-def test_a_full_sync_of_the_quiet_platform_leaves_nothing_that_differs(six_hours):
-    assert six_hours.full.grade == "proven"
-    assert_everything_is_as_on_the_platform(six_hours.site)
-
-
-def test_every_task_that_vanished_is_marked_at_the_end_and_no_other(six_hours):
-    site = six_hours.site
+def assert_removals_are_marked(hours: Hours) -> None:
+    """Every task that vanished, and no other."""
+    site = hours.site
     removed = {row["operation_id"] for row in site.store.rows("from core.operations where removed_at is not null")}
-    assert vanished_after_their_end(site, six_hours.began_at) <= removed
-    assert six_hours.steps[-1].unmarked <= removed
-    assert removed == marked(site)
+    vanished = vanished_after_their_end(site, hours.began_at)
+    assert vanished
+    assert vanished <= removed == marked(site)
     assert not removed & site.truth()
 
 
-def test_history_has_one_row_per_task_and_sync_at_most(six_hours):
-    rows = six_hours.site.store.rows(
-        "select operation_id, sync_id from core.operation_history group by all having count(*) > 1"
-    )
+def assert_history_has_one_row_per_task_and_sync(site: Site) -> None:
+    rows = site.store.rows("select operation_id, sync_id from core.operation_history group by all having count(*) > 1")
     assert rows == []
 
 
-def test_a_task_that_was_retried_is_one_task_with_one_story(six_hours):
-    site = six_hours.site
+def assert_retried_tasks_have_one_story(hours: Hours) -> None:
+    """Those that the first sync met as failed: failed, at work again, and what they are now."""
+    site = hours.site
     fleet = site.platform.world.fleet
     rows = fleet.rows
-    seen_failed = (rows["ended"] <= six_hours.began_at - 3600) & (fleet.status != Status.GONE)
-    is_retried = (rows["retried"] > six_hours.began_at) & (rows["retried"] <= site.platform.now())
-    retried = fleet.operation_ids(np.flatnonzero(seen_failed & is_retried))
+    met_as_failed = (rows["ended"] <= hours.began_at - 3600) & (fleet.status != Status.GONE)
+    is_retried = (rows["retried"] > hours.began_at) & (rows["retried"] <= site.platform.now())
+    retried = fleet.operation_ids(np.flatnonzero(met_as_failed & is_retried))
     assert retried
     for operation_id in retried:
         [task] = site.store.rows("select status from core.operations where operation_id = $1", [operation_id])
@@ -175,6 +142,20 @@ def test_a_task_that_was_retried_is_one_task_with_one_story(six_hours):
         assert story[0]["status"] == "failed"
         assert {"wait", "processing"} & {row["status"] for row in story[1:]}
         assert story[-1]["status"] == task["status"]
+
+
+def test_six_hours_take_25_calls_a_sync_miss_nothing_and_are_proven_at_the_end(make_site):
+    hours = hours_of_work(make_site(**AT_WORK), 24)  # one test, because the hours are what takes time
+    assert [step.manifest.mode for step in hours.steps] == ["incremental"] * 24
+    assert hours.mean_calls <= MOST_CALLS
+    assert [step.manifest.grade for step in hours.steps] == ["counted"] * 24
+    assert [step.unmarked for step in hours.steps] == [set()] * 24
+    assert [step.living for step in hours.published] == [step.there for step in hours.published]
+    assert hours.full.grade == "proven"
+    assert_everything_is_as_on_the_platform(hours.site)
+    assert_removals_are_marked(hours)
+    assert_history_has_one_row_per_task_and_sync(hours.site)
+    assert_retried_tasks_have_one_story(hours)
 
 
 @pytest.mark.parametrize(("order", "tasks", "most_calls"), [("oldest", 5000, MOST_CALLS), ("random", 1000, 40)])
