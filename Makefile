@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test e2e lint bench bench-week lock clean
+.PHONY: help demo ui test fuzz e2e lint bench bench-week lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ ui: $(READY) ## serve Dagster's pages over the warehouse
 
 test: $(READY) ## every test but the end-to-end ones, in random order, with coverage
 	$(BIN)/pytest -m "not e2e" --numprocesses auto --dist worksteal --cov --cov-report=term:skip-covered
+
+fuzz: $(READY) ## the schedules of syncs that `make test` draws, 25 times as many and longer ones (some hours)
+	IODM_FUZZ=1 $(BIN)/pytest tests/extract/test_completeness.py --numprocesses 2
 
 e2e: $(READY) ## tests with real processes and a browser (needs Chromium)
 	$(BIN)/pytest -m e2e

@@ -3,12 +3,14 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from support.platforms import Site
 from support.records import Store
+from support.tally import TALLY
 
 settings.register_profile("repository", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("repository")
@@ -38,3 +40,23 @@ def make_site(tmp_path: Path) -> Callable[..., Site]:
         return made[-1]
 
     return make
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How often syncs were complete, where that was counted."""
+    if TALLY.schedules:
+        terminalreporter.section(f"grades of syncs in {TALLY.schedules:,} schedules")
+        for line in TALLY.lines():
+            terminalreporter.write_line(line)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """One process of several hands over what it counted."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["tally"] = TALLY.counts()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """The others take it in; a process that died has nothing to hand over."""
+    TALLY.take_in(getattr(node, "workeroutput", {}).get("tally", [0]))

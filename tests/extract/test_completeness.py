@@ -1,10 +1,9 @@
 """Thousands of schedules of syncs over a platform that changes between any two calls: what is stored is complete, or
 its grade says that it may not be.
 
-The platform, and calls in flight served in a drawn order: `support.model`. What the raw store then says: `support.oracle`.
+The platform, and calls in flight served in a drawn order: `support.model`. What the raw store says: `support.oracle`.
 """
 
-import json
 import os
 import random
 import shutil
@@ -12,10 +11,13 @@ import tempfile
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from hypothesis import Phase, settings
+import duckdb
+import pytest
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from pipelines.extract import plan
 from pipelines.extract.entries import SyncManifest
@@ -25,27 +27,32 @@ from pipelines.extract.rounds import CALLS_SPENT
 from pipelines.extract.sweep import MAX_REREADS
 from pipelines.extract.sync import run_sync
 from pipelines.progress import Silent
+from pipelines.settings import Settings
 from pipelines.warehouse import Warehouse
 from support.model import ACTIVE, ENDED, ConnectionLostError, Habits, Lane, ModelPlatform, Moment
+from support.one_database import OneDatabase
 from support.oracle import Oracle, lines_of
-from support.records import make_settings
+from support.records import Store, make_settings
 from support.tally import TALLY
 
-SCHEDULES = int(os.environ.get("SCHEDULES", "2000"))
+IS_FUZZING = os.environ.get("IODM_FUZZ") == "1"
+SCHEDULES = int(os.environ.get("SCHEDULES") or (50_000 if IS_FUZZING else 2_000))
+Records = dict[str, dict[str, Any]]
+
 FOLDER = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # a sync waits for the disk ten times
+PLATFORM = {"base_url": "https://platform:8743", "app_id": "app-1"}
+SETTINGS = make_settings(Path(), **PLATFORM)
 CLOSING_REREADS = 2 * sum(plan.CLOSING_DEPTHS)
 
 
 class Schedule:
     """A platform, a warehouse of its tasks, and the oracle that follows; each sync is checked when it is committed."""
 
-    def __init__(self, folder: Path, seed: int, habits: Habits, tasks: int, page_size: int, operation_type: str | None):
-        self.rng = random.Random(seed)
-        self.warehouse = Warehouse(folder / "warehouse")
-        self.warehouse.root.mkdir()
-        self.settings = make_settings(
-            folder, base_url="https://platform:8743", app_id="app-1", page_size=page_size, operation_type=operation_type
-        )
+    def __init__(
+        self, settings: Settings, warehouse: Warehouse, seed: int, habits: Habits, tasks: int, kind: str = "odd"
+    ) -> None:
+        self.kind, self.rng = kind, random.Random(seed)
+        self.settings, self.warehouse = settings, warehouse
         self.platform = ModelPlatform(self.rng, habits, self.settings.filters)
         self.platform.fill(tasks)
         self.oracle = Oracle()
@@ -94,20 +101,26 @@ class Schedule:
             assert manifest.total_after == len(self.oracle.living())
         assert manifest.api_calls == len(moments)
         assert len(moments) <= self.most_calls(manifest, known, accept_removals=accept_removals)
-        TALLY.add(manifest.mode, manifest.grade, missed=len(moments[-1].living - met))
+        TALLY.add(self.kind, manifest.mode, manifest.grade, missed=len(moments[-1].living - met))
 
     def most_calls(self, manifest: SyncManifest, known: set[str], *, accept_removals: bool) -> int:
-        """What the plan of a sync allows, and the calls that close it, which are always allowed."""
+        """What the plan of a sync allows, and the calls that close it, which are always allowed.
+
+        A round counts once it is over, and again if it looked for tasks that are gone.
+        """
         moments, page_size = self.platform.moments, self.settings.page_size
+        has_round_first = bool(known) or manifest.mode == "incremental"
+        first_round = 0
+        if has_round_first:
+            probes = self.probes(moments[: plan.PROBES])
+            first_round = plan.plan_round(plan.Knowledge(), probes, page_size).max_calls
         if manifest.mode == "incremental":
-            first_round = plan.plan_round(plan.Knowledge(), self.probes(moments[: plan.PROBES]), page_size)
-            return first_round.max_calls + plan.MAX_ROUNDS * MAX_REREADS
-        length = next(each.total for each in moments if self.is_of(each, plan.ALL))
-        assert length is not None
-        met_first = sum(len(each.statuses) for each in moments[: plan.PROBES])
-        living = len(known) + met_first
-        look_ups = living if accept_removals else plan.removable(living) + 1
-        return plan.full_sync_max_calls(length, page_size, look_ups) + MAX_REREADS + CLOSING_REREADS
+            return first_round + plan.MAX_ROUNDS * 2 * MAX_REREADS
+        longest = max(each.total for each in moments if self.is_of(each, plan.ALL) and each.total is not None)
+        most_living = len(known.union(*(each.living for each in moments)))
+        look_ups = most_living if accept_removals else plan.removable(most_living) + 1
+        everything = plan.full_sync_max_calls(longest, page_size, look_ups)
+        return max(first_round, everything) + MAX_REREADS + CLOSING_REREADS
 
     def probes(self, moments: list[Moment]) -> plan.Probes:
         """What the first round's count probes said, from the platform's side."""
@@ -121,8 +134,23 @@ class Schedule:
             return False
         return dict(moment.filters) == self.settings.filters | ({} if name == plan.ALL else {"operationStatus": name})
 
-    def has_interrupted_reading(self) -> bool:
-        return read_past(self.warehouse).interrupted is not None
+    def interrupt(
+        self,
+        *,
+        rate: float,
+        dies_after: int,
+        is_full: bool = False,
+        shares: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    ) -> None:
+        """A run that loses the platform after so many calls, if it takes so many, and is then cut like a killed one."""
+        try:
+            self.extract(rate=rate, is_full=is_full, dies_after=dies_after)
+        except ConnectionLostError:
+            kept = cut_what_is_open(self.warehouse, shares)
+            recovered = self.recover()
+            assert (recovered.pages if recovered else 0) == kept
+        else:
+            self.oracle.take_in(self.warehouse)
 
     def recover(self) -> SyncManifest | None:
         """The next run's first step."""
@@ -153,3 +181,334 @@ class Schedule:
             count <= room or (is_split and all(by_type[status, each] <= room for each in {t for _, t in by_type}))
             for status, count in statuses.items()
         )
+
+    def settle(self, *, is_full: bool, accept_removals: bool = False) -> None:
+        """A sync of a platform that has gone quiet: it finds everything, wherever the rules below say so."""
+        past = read_past(self.warehouse)
+        if (is_full or past.last_full is None) and past.interrupted is not None:
+            self.sync(is_full=True)  # goes on with it: tasks that it met before may have gone since
+        known, truth = self.oracle.living(), self.truth()
+        has_room, is_cut = self.within_ceiling(is_full=is_full), not self.within_ceiling(is_full=False)
+        manifest = self.sync(is_full=is_full, accept_removals=accept_removals)
+        if self.platform.habits.order == "unstable" or not has_room:
+            return
+        if manifest.mode == "full":
+            self.has_settled_in_full(manifest, known, truth, is_cut=is_cut, accept_removals=accept_removals)
+        elif CALLS_SPENT not in manifest.grade_evidence:
+            self.has_settled_by_change(manifest, known, truth)
+
+    def has_settled_in_full(
+        self, manifest: SyncManifest, known: Records, truth: Records, *, is_cut: bool, accept_removals: bool
+    ) -> None:
+        gone = known.keys() - truth.keys()
+        if len(gone) > plan.removable(len(known.keys() | truth.keys())) and not accept_removals:
+            assert manifest.grade == "unproven"
+            assert manifest.removed == 0
+            assert {name: self.oracle.living()[name] for name in truth} == truth
+            return
+        assert self.oracle.living() == truth
+        if is_cut:
+            return
+        assert manifest.grade != "unproven"
+        if known and truth.keys() <= known.keys():
+            assert manifest.grade == "proven"
+        if known == truth and known:
+            pages = -(-len(truth) // self.settings.page_size)
+            assert manifest.api_calls <= 2 * self.calls_of_a_round(known, truth) + pages + 1
+
+    def has_settled_by_change(self, manifest: SyncManifest, known: Records, truth: Records) -> None:
+        """A round can't see everything. What it can't see, and is left out here:
+
+        - a task that ended and is gone since: it makes its list shorter, and only a whole reading tells which one it
+          is; where an unknown task came into the same list, the two cancel out;
+        - tasks that went from one ended list into another in a ring: no list is longer or shorter for it;
+        - a task that ended in the same list as before, in the meantime retried: it is there, with older counters;
+        - where the lists by status can't be used, because they are not filtered or don't add up, any change of a task
+          that ended.
+
+        Everything else shows: what waits or runs is read whole or looked up, and where tasks are unknown or come from
+        another list without a ring, the list at the end of the chain has more tasks than are known of it, so each
+        round unties one list of the three at least.
+        """
+        finished = [each for each in self.oracle.manifests[:-1] if each.mode != "interrupted"]
+        ended = {name for name, record in known.items() if record["status"] not in ACTIVE}
+        gone = known.keys() - truth.keys()
+        moved = {
+            (known[name]["status"], truth[name]["status"])
+            for name in ended & truth.keys()
+            if known[name]["status"] != truth[name]["status"] not in ACTIVE
+        }
+        statuses = {record["status"] for record in (*known.values(), *truth.values())}
+        has_lists = not self.platform.habits.ignores_status and statuses <= {*ACTIVE, *ENDED}
+        if (
+            gone & ended
+            or len(gone) > plan.removable(len(known.keys() | truth.keys()))
+            or (moved and not has_lists)
+            or has_ring(moved)
+            or finished[-1].unlocated
+        ):
+            return
+        found = self.oracle.living()
+        assert found.keys() == truth.keys()
+        assert manifest.grade != "unproven"
+        for name, record in truth.items():
+            is_hidden = name in ended and (not has_lists or known[name]["status"] == record["status"])
+            assert found[name] == record or (is_hidden and found[name] == known[name])
+        if known == truth and has_lists:
+            assert manifest.api_calls <= self.calls_of_a_round(known, truth) + 1
+
+    def calls_of_a_round(self, known: Records, truth: Records) -> int:
+        """What a round takes that has nothing to find: the count probes, and the rest of the lists read whole."""
+        lengths = Counter(str(record["status"]) for record in truth.values())
+        looked_up = sum(lengths[each] for each in ACTIVE) if self.platform.habits.ignores_status else 0
+        rest = sum(max(0, -(-lengths[each] // self.settings.page_size) - 1) for each in ACTIVE)
+        return plan.PROBES + (looked_up or rest)
+
+
+def has_ring(moves: set[tuple[str, str]]) -> bool:
+    """Whether moves from list to list lead back to where they began."""
+    reached = set(moves)
+    while more := {(begin, end) for begin, middle in reached for at, end in moves if at == middle} - reached:
+        reached |= more
+    return any(begin == end for begin, end in reached)
+
+
+rates = st.sampled_from([0.0, 0.05, 0.3, 1.0, 3.0])
+shares = st.integers(0, 20).map(lambda twentieth: twentieth / 20)
+meanwhile = st.fixed_dictionaries(
+    {
+        "moves": st.sampled_from([0, 0, 1, 3, 10, 30]),
+        "hours": st.sampled_from([0, 0, 1, 30]),
+        "page_size": st.none() | st.none() | st.none() | st.integers(3, 10),
+        "event": st.sampled_from([None] * 6 + ["many tasks are removed", "failed tasks are retried"]),
+        "is_served": st.booleans(),
+    }
+)
+orderly = st.builds(
+    Habits,
+    order=st.sampled_from(["newest", "newest", "oldest"]),
+    late=st.sampled_from([0.0, 0.0, 0.2]),
+    broken=st.sampled_from([0.0, 0.0, 0.1]),
+)
+odd = st.builds(
+    Habits,
+    order=st.sampled_from(["newest", "oldest", "shuffled", "unstable"]),
+    ignores_status=st.sampled_from([False, False, True]),
+    last_page_no=st.sampled_from([None, None, 0, 1, 3]),
+    late=st.sampled_from([0.0, 0.2]),
+    sixth=st.sampled_from([0.0, 0.0, 0.1]),
+    broken=st.sampled_from([0.0, 0.0, 0.1]),
+)
+beginnings = {
+    "seed": st.integers(0, 2**32 - 1),
+    "tasks": st.integers(0, 60),
+    "page_size": st.integers(3, 10),
+    "operation_type": st.sampled_from([None, None, "firmware_upgrade"]),
+    "moves": st.sets(st.sampled_from(["insert", "remove", "swap", "progress", "retry", "change"]), min_size=1),
+    "locating_calls": st.sampled_from([4, 20, 200]),
+}
+
+
+class Syncs(RuleBasedStateMachine):
+    """What may happen to a warehouse and its platform, in any order."""
+
+    def begin_with(self, kind, habits, seed, tasks, page_size, operation_type, moves, locating_calls):
+        self.folder = Path(tempfile.mkdtemp(dir=FOLDER, prefix="schedule-"))
+        self.allowed, plan.MAX_LOCATING_CALLS = plan.MAX_LOCATING_CALLS, locating_calls  # so that small fleets spend it
+        warehouse = Warehouse(self.folder / "warehouse")
+        warehouse.root.mkdir()
+        settings = SETTINGS.model_copy(update={"page_size": page_size, "operation_type": operation_type})
+        self.schedule = Schedule(settings, warehouse, seed, habits, tasks, kind)
+        self.platform, self.rng = self.schedule.platform, self.schedule.rng
+        self.platform.moves = tuple(sorted(moves))
+        TALLY.schedules += 1
+
+    @rule(before=meanwhile, rate=rates)
+    def an_incremental_sync(self, before, rate):
+        self.after(**before)
+        self.schedule.sync(rate=rate)
+
+    @rule(before=meanwhile, rate=rates, accept_removals=st.booleans())
+    def a_full_sync(self, before, rate, accept_removals):
+        self.after(**before)
+        self.schedule.sync(rate=rate, is_full=True, accept_removals=accept_removals)
+
+    @rule(before=meanwhile)
+    def an_incremental_sync_while_nothing_moves(self, before):
+        self.after(**before)
+        self.schedule.settle(is_full=False)
+
+    @rule(before=meanwhile, accept_removals=st.booleans())
+    def a_full_sync_while_nothing_moves(self, before, accept_removals):
+        self.after(**before)
+        self.schedule.settle(is_full=True, accept_removals=accept_removals)
+
+    @rule(before=meanwhile, is_full=st.booleans(), rate=rates, calls=st.integers(0, 25), cuts=st.tuples(*[shares] * 3))
+    def an_interrupted_sync(self, before, is_full, rate, calls, cuts):
+        self.after(**before)
+        self.schedule.interrupt(rate=rate, dies_after=calls, is_full=is_full, shares=cuts)
+
+    @rule(before=meanwhile, is_full=st.booleans(), rate=rates, share=shares)
+    def a_sync_killed_while_it_is_committed(self, before, is_full, rate, share):
+        self.after(**before)
+        schedule, known = self.schedule, set(self.schedule.oracle.living())
+        manifest = schedule.extract(rate=rate, is_full=is_full)
+        (folder,) = schedule.warehouse.raw.glob(f"*/sync={manifest.sync_id:06d}")
+        folder.rename(schedule.warehouse.raw / "open")
+        cut(schedule.warehouse.raw / "open" / "sync.json", share)
+        recovered = schedule.recover()
+        assert recovered is not None
+        assert recovered.pages == manifest.pages
+        if recovered.mode != "interrupted":
+            assert recovered == manifest
+            schedule.check(manifest, known, accept_removals=False)
+
+    def after(self, moves, hours, page_size, event, is_served):
+        """What lies between two syncs."""
+        if is_served and self.schedule.oracle.is_ahead_of(self.schedule.warehouse):
+            self.schedule.oracle.serve(self.schedule.warehouse)
+        if page_size is not None:
+            self.schedule.settings = self.schedule.settings.model_copy(update={"page_size": page_size})
+        self.platform.seconds += 3600 * hours
+        for _ in range(moves):
+            self.platform.move()
+        if event == "many tasks are removed":
+            tasks = list(self.platform.tasks.values())
+            for task in self.rng.sample(tasks, min(len(tasks), self.rng.randint(11, 40))):
+                self.platform.remove(task)
+        if event == "failed tasks are retried":
+            for _ in range(self.rng.randint(1, 20)):
+                self.platform.move("retry")
+
+    def teardown(self):
+        if hasattr(self, "folder"):
+            plan.MAX_LOCATING_CALLS = self.allowed
+            shutil.rmtree(self.folder)
+
+
+class SyncsOfAnOrderlyPlatform(Syncs):
+    """Lists are filtered and ordered by time of creation, and have no end before the last task."""
+
+    @initialize(habits=orderly, **beginnings)
+    def begin(self, **drawn):
+        self.begin_with("orderly", **drawn)
+
+
+class SyncsOfAnOddPlatform(Syncs):
+    """Lists in no order or another one with each request, ones that end early, filters that do nothing, statuses that
+    the documents don't know."""
+
+    @initialize(habits=odd, **beginnings)
+    def begin(self, **drawn):
+        self.begin_with("odd", **drawn)
+
+
+def cut_what_is_open(warehouse: Warehouse, shares: tuple[float, float, float]) -> int:
+    """End each file at some byte, as a kill does that comes before it is all written; how many pages are whole then."""
+    folder = warehouse.raw / "open"
+    entries = lines_of(folder / "pages.jsonl")
+    for file, share in zip(
+        (folder / "pages.jsonl", records := folder / "records-00000.jsonl.zst", folder / "quarantine.jsonl"),
+        shares,
+        strict=True,
+    ):
+        cut(file, share)
+    whole = (folder / "pages.jsonl").read_bytes().count(b"\n")
+    room = records.stat().st_size if records.exists() else 0
+    set_aside = (folder / "quarantine.jsonl").read_bytes().count(b"\n")
+    for count, entry in enumerate(entries[:whole]):
+        room, set_aside = room - entry["frame_bytes"], set_aside - entry["quarantined"]
+        if room < 0 or set_aside < 0:
+            return count
+    return whole
+
+
+def cut(file: Path, share: float) -> None:
+    """Leave this share of a file's bytes."""
+    if file.exists():
+        os.truncate(file, int(file.stat().st_size * share))
+
+
+@pytest.fixture
+def _one_database(monkeypatch):
+    database = OneDatabase()
+    monkeypatch.setattr(duckdb, "connect", database.connect)
+    yield
+    database.close()
+
+
+@pytest.mark.timeout(24 * 3600 if IS_FUZZING else 900)
+@pytest.mark.usefixtures("_one_database")
+@pytest.mark.parametrize("machine", [SyncsOfAnOrderlyPlatform, SyncsOfAnOddPlatform])
+def test_whatever_happens_a_sync_is_complete_or_says_that_it_may_not_be(machine):
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=SCHEDULES // 2,
+            stateful_step_count=10 if IS_FUZZING else 4,
+            phases=[Phase.explicit, Phase.reuse, Phase.generate],  # a seed does not shrink
+            report_multiple_bugs=False,
+        ),
+    )
+
+
+steps = st.tuples(st.booleans(), rates, st.sampled_from([None, None, 0, 7, 15]), st.booleans())
+
+
+@pytest.mark.timeout(24 * 3600 if IS_FUZZING else 900)
+@settings(max_examples=max(1, SCHEDULES // 80), phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@given(
+    st.integers(0, 2**32 - 1),
+    odd.map(lambda each: replace(each, broken=0.0)),  # too many broken records are not published
+    st.integers(1, 60),
+    st.lists(steps, min_size=1, max_size=3),
+    st.booleans(),
+)
+def test_what_is_published_is_what_the_raw_store_says_however_it_is_applied(seed, habits, tasks, steps, is_rebuilt):
+    with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
+        one_by_one, at_once = (make_store(Path(folder), name) for name in ("one", "all"))
+        schedule = Schedule(one_by_one.settings, one_by_one.warehouse, seed, habits, tasks)
+        for is_full, rate, dies_after, accept_removals in steps:
+            schedule.interrupt(rate=rate, dies_after=dies_after) if dies_after is not None else None
+            schedule.sync(rate=rate, is_full=is_full, accept_removals=accept_removals)
+            one_by_one.publish()
+            is_what_the_oracle_says(one_by_one, schedule.oracle)
+        if is_rebuilt:
+            rows = one_by_one.everything()
+            one_by_one.publish(from_scratch=True)
+            assert one_by_one.everything() == rows
+        else:
+            shutil.copytree(one_by_one.warehouse.raw, at_once.warehouse.raw)
+            at_once.publish()
+            assert at_once.everything() == one_by_one.everything()
+
+
+def make_store(folder, name):
+    (folder / name).mkdir()
+    return Store(folder / name, **PLATFORM, page_size=10)
+
+
+def is_what_the_oracle_says(store, oracle):
+    tasks = store.rows(
+        "select operation_id, status, strftime(created_at, '%Y%m%dT%H%M%SZ') as created_at, operation_type, "
+        "total, success, strftime(removed_at, '%Y-%m-%dT%H:%M:%SZ') as removed_at "
+        "from core.operations left join core.operation_results using (operation_id)"
+    )
+    assert {each["operation_id"]: [*each.values()][1:] for each in tasks} == {
+        name: [
+            record["status"],
+            record["createTime"],
+            record["operateType"],
+            record["staResult"]["total"],
+            record["staResult"]["success"],
+            story.removed_at,
+        ]
+        for name, story in oracle.stories.items()
+        for record in [story.newest]
+    }
+    history = store.rows("select operation_id, sync_id, status, total, success, fail from core.operation_history")
+    assert sorted(tuple(each.values()) for each in history) == sorted(
+        (name, sync_id, status, *numbers.values())
+        for name, story in oracle.stories.items()
+        for sync_id, status, numbers in story.history
+    )

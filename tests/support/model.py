@@ -177,9 +177,9 @@ class ModelPlatform:
         if gone is not None:
             del self.tasks[gone.operation_id]
 
-    def move(self) -> None:
-        """One change of those that this platform makes."""
-        kind = self.rng.choice(self.moves)
+    def move(self, kind: Move | None = None) -> None:
+        """One change, of this kind or of those that this platform makes."""
+        kind = kind or self.rng.choice(self.moves)
         if kind in {"insert", "swap"} and len(self.tasks) < 90:
             self.insert()
         if kind in {"remove", "swap"}:
@@ -188,7 +188,9 @@ class ModelPlatform:
             self._change(self._any(lambda task: task.status in ACTIVE), self.rng.choice(("processing", *ENDED)))
         if kind == "retry":
             self._change(self._any(lambda task: task.status == "failed"), "processing")
-        if kind == "change":  # a task that ended in one way goes on to another between two calls, or leaves it as it was
+        if (
+            kind == "change"
+        ):  # a task that ended in one way goes on to another between two calls, or leaves it as it was
             statuses = (*ENDED, *((SIXTH,) if self.habits.sixth else ()))
             self._change(self._any(lambda task: task.status not in ACTIVE), self.rng.choice(statuses))
 
@@ -224,9 +226,7 @@ class ModelPlatform:
         elif self.habits.order == "shuffled":
             listed.sort(key=lambda task: task.operation_id)
         else:
-            listed.sort(
-                key=lambda task: (task.created_at, task.operation_id), reverse=self.habits.order == "newest"
-            )
+            listed.sort(key=lambda task: (task.created_at, task.operation_id), reverse=self.habits.order == "newest")
         return listed
 
     def _body(self, task: Task) -> bytes:
@@ -242,7 +242,7 @@ class ModelPlatform:
 
 
 class Lane(Executor):
-    """Calls in flight, served one at a time and in a drawn order: at once, or when one of their results is asked for."""
+    """Calls in flight, served one by one in a drawn order: at once, or when one of their results is asked for."""
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
@@ -277,6 +277,13 @@ class _Call(Future[Any]):
         self._lane, self.make = lane, make
 
     def result(self, timeout: float | None = None) -> Any:
+        self._await()
+        return super().result(timeout)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        self._await()
+        return super().exception(timeout)
+
+    def _await(self) -> None:
         while not self.done():
             self._lane.serve()
-        return super().result(timeout)

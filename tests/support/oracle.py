@@ -31,7 +31,10 @@ TABLES = """
 
 @dataclass
 class Story:
-    """All that was met of one task; `good` and `broken` are its newest record of either kind."""
+    """All that was met of one task; `good` and `broken` are its newest record of either kind.
+
+    `history`: the syncs at whose end its status or counters were others than before, with what they were.
+    """
 
     first_sync: int
     good: tuple[Place, dict[str, Any]] | None = None
@@ -39,6 +42,7 @@ class Story:
     broken: tuple[Place, dict[str, Any]] | None = None
     broken_syncs: tuple[int, int] = (0, 0)
     gone: list[tuple[Place, str]] = field(default_factory=list)
+    history: list[tuple[int, str, dict[str, int]]] = field(default_factory=list)
 
     @property
     def newest(self) -> dict[str, Any]:
@@ -67,7 +71,9 @@ class Oracle:
         pages, quarantine, removals = (
             lines_of(folder / f"{name}.jsonl") for name in ("pages", "quarantine", "removals")
         )
-        records = [json.loads(line) for file in sorted(folder.glob("records-*")) for line in unpacked(file).splitlines()]
+        records = [
+            json.loads(line) for file in sorted(folder.glob("records-*")) for line in unpacked(file).splitlines()
+        ]
         self._check(manifest, pages, quarantine, records)
         met = [(each["response"], each["index"], each["record"], False) for each in records]
         met += [(each["response"], each["index"], json.loads(each["record"]), True) for each in quarantine]
@@ -78,6 +84,11 @@ class Oracle:
                 story.broken_syncs = (story.broken_syncs[0] or sync_id, sync_id)
             else:
                 story.good, story.good_since = ((response, index), record), story.good_since or sync_id
+        for story in self.stories.values():
+            if story.good is not None and story.good[0][0] >= manifest.first_response:
+                state = story.good[1]["status"], story.good[1]["staResult"]
+                if not story.history or story.history[-1][1:] != state:
+                    story.history.append((sync_id, *state))
         for each in removals:
             self.stories[each["operation_id"]].gone.append(((each["response"], 0), each["observed_at"]))
         assert manifest.removed == len(removals)
@@ -117,6 +128,15 @@ class Oracle:
         """Ids of the tasks that are marked as removed."""
         return {name for name, story in self.stories.items() if story.removed_at is not None}
 
+    def is_ahead_of(self, warehouse: Warehouse) -> bool:
+        """Whether there are syncs that are not served."""
+        served = warehouse.served_file()
+        return bool(self.manifests) and (served is None or served.name != self._file_name)
+
+    @property
+    def _file_name(self) -> str:
+        return f"iodm-{len(self.manifests):06d}.duckdb"
+
     def serve(self, warehouse: Warehouse) -> None:
         """Write as much of a published file as the next sync reads, and serve it."""
         operations, quarantine, history = [], [], []
@@ -140,7 +160,7 @@ class Oracle:
             if story.broken is not None and story.good is None and story.removed_at is None:
                 quarantine.append((name, *story.broken_syncs, json.dumps(story.broken[1])))
         warehouse.published.mkdir(exist_ok=True)
-        file = warehouse.published / f"iodm-{len(self.manifests):06d}.duckdb"
+        file = warehouse.published / self._file_name
         with duckdb.connect(str(file)) as connection:
             connection.execute(TABLES)
             for table, rows in (
@@ -151,7 +171,9 @@ class Oracle:
             ):
                 if rows:
                     places = ", ".join("(" + ", ".join("?" for _ in row) + ")" for row in rows)
-                    connection.execute(f"insert into core.{table} values {places}", [each for row in rows for each in row])
+                    connection.execute(
+                        f"insert into core.{table} values {places}", [each for row in rows for each in row]
+                    )
         warehouse.link.unlink(missing_ok=True)
         warehouse.link.symlink_to(file)
 
