@@ -9,12 +9,14 @@ The map, in data-flow order; nothing here imports dagster:
 - `platform/`  one authenticated, paced, retried request; the API's structures as typed records
 - `extract/`   sweeps over lists, the durable raw store, a whole sync and its grade
 - `records`    raw files to one table of typed records
+- `base`       what is kept of syncs whose responses were dropped
 - `flatten`    typed records to core tables, merged with what is already served
 - `lake`       core tables to one Parquet file per table and month
 - `models`     the SQL of `sql/`, read with its headers
 - `marts`      macros and marts made in a file that is being built
 - `checks`     data checks run on it
 - `publish`    all of that in order, into a new DuckDB file, then served
+- `prune`      old raw responses dropped, once a base holds what a rebuild needs of them
 - `run`        a whole run under the lock: what the command line and Dagster call
 - `report`     rates, status and queries read from the published file
 - `output`     rows as a table, CSV or JSON

@@ -234,6 +234,37 @@ def rebuild() -> None:
     click.echo(f"Open it read-only: {_open_line(warehouse)}")
 
 
+@cli.command()
+@click.option(
+    "--keep-days",
+    type=click.IntRange(min=0),
+    required=True,
+    help="Keep what is younger than so many days, by the platform's clock.",
+)
+@click.option("--yes", is_flag=True, help="Don't ask.")
+def prune(*, keep_days: int, yes: bool) -> None:
+    """Drop old raw responses; tasks, history and syncs stay, and `iodm rebuild` still makes them all."""
+    from pipelines.prune import plan  # noqa: PLC0415
+    from pipelines.run import prune as run_prune  # noqa: PLC0415
+
+    settings = load_settings()
+    todo = plan(_existing_warehouse(settings), keep_days)
+    if not todo.folders:
+        click.echo(
+            f"Nothing to drop: no sync that is {keep_days} days old lies before the last whole reading, "
+            "which the next sync looks back to."
+        )
+        return
+    click.echo(f"This drops {todo.describe()}.", err=True)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise click.UsageError("There is no terminal to ask at: add --yes to go on.")
+        click.confirm("Tasks, history and syncs stay; the responses can't be read again. Go on?", abort=True, err=True)
+    with reporting() as reporter:
+        freed = run_prune(settings, reporter, keep_days, up_to=todo.syncs[-1][1].sync_id if todo.syncs else 0)
+    click.echo(f"Freed {freed / 1e6:,.1f} MB.")
+
+
 def _show_report(
     warehouse: Warehouse, by: str, since: datetime | None, until: datetime | None, output_format: str
 ) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import duckdb
 
+from pipelines.base import load_base
 from pipelines.extract.entries import SyncManifest
 from pipelines.models import load
 from pipelines.records import batches, ensure_records, load_records
@@ -37,8 +38,16 @@ def scratch_database(warehouse: Warehouse, memory_limit: str) -> Iterator[duckdb
         shutil.rmtree(warehouse.work, ignore_errors=True)
 
 
-def begin(connection: duckdb.DuckDBPyConnection, served: Path | None) -> int:
-    """Attach what is served (None for a rebuild) and prepare to apply syncs to it; returns the last sync applied."""
+def begin(
+    connection: duckdb.DuckDBPyConnection, served: Path | None, base: Path | None = None, *, scratch: Path
+) -> int:
+    """Attach what is served (None for a rebuild, which starts from a base, if there is one) to apply syncs to it.
+
+    Returns the last sync that it holds.
+
+    Raises:
+        StorageError: the base is damaged.
+    """
     if served is None:
         connection.execute("attach ':memory:' as served")
         connection.execute("create schema served.core")
@@ -52,14 +61,37 @@ def begin(connection: duckdb.DuckDBPyConnection, served: Path | None) -> int:
     connection.execute("create table newest (operation_id varchar, position bigint, first_observed_at timestamp)")
     connection.execute("create table new_history as select * from served.core.operation_history limit 0")
     connection.execute("create table new_syncs as select * from served.core.syncs limit 0")
-    connection.execute("create table quarantine_before as select * from served.core.quarantine")
     connection.execute(
-        "create table broken_records (operation_id varchar, sync_id bigint, position bigint, reason varchar, "
-        "record varchar)"
+        "create table quarantine_before as "
+        "select *, cast(-1 as bigint) as position, cast(null as timestamp) as observed_at from served.core.quarantine"
+    )
+    connection.execute(
+        "create table broken_records (operation_id varchar, sync_id bigint, position bigint, observed_at timestamp, "
+        "reason varchar, record varchar)"
     )
     connection.execute("create table removal_lines (operation_id varchar, position bigint, observed_at timestamp)")
     connection.execute("create table removed (operation_id varchar, removed_at timestamp)")
+    if served is None and base is not None:
+        return _begin_with(connection, base, scratch)
     return int(scalar(connection, "select coalesce(max(sync_id), 0) from served.core.syncs"))
+
+
+def _begin_with(connection: duckdb.DuckDBPyConnection, base: Path, scratch: Path) -> int:
+    """Take in a base: first its records, with those that only today's rules take; then what it says of them."""
+    manifest, still_broken = load_base(connection, base, scratch)
+    connection.execute("insert into newest select operation_id, position, first_observed_at from base_tasks")
+    _merge(connection, [], 1, manifest.sync_id)
+    connection.execute(
+        "insert into new_history by name select * from base_history anti join new_history using (operation_id, sync_id)"
+    )
+    connection.execute("insert into new_syncs by name select * from base_syncs")
+    connection.execute(
+        "insert into removed select operation_id, removed_at from base_tasks where removed_at is not null"
+    )
+    insert_rows(connection, "quarantine_before", still_broken)
+    for name in ("tasks", "history", "syncs"):
+        connection.execute(f"drop table base_{name}")
+    return manifest.sync_id
 
 
 def apply_syncs(
@@ -73,21 +105,21 @@ def apply_syncs(
     count = 0
     for batch in batches(syncs):
         load_records(connection, batch, scratch)
-        _merge(connection, batch)
+        _merge(connection, [manifest for _, manifest in batch], batch[0][1].sync_id, batch[-1][1].sync_id)
         count += len(batch)
     _define_merged(connection)
     return count
 
 
-def _merge(connection: duckdb.DuckDBPyConnection, batch: list[tuple[Path, SyncManifest]]) -> None:
+def _merge(connection: duckdb.DuckDBPyConnection, manifests: list[SyncManifest], first: int, last: int) -> None:
     core = load("core")
-    connection.execute("set variable first_sync = $id", {"id": batch[0][1].sync_id})
-    connection.execute("set variable last_sync = $id", {"id": batch[-1][1].sync_id})
+    connection.execute("set variable first_sync = $id", {"id": first})
+    connection.execute("set variable last_sync = $id", {"id": last})
     connection.execute(
         "create or replace table manifests as "
         "select * exclude (operations_new, operations_changed) from new_syncs limit 0"
     )
-    insert_rows(connection, "manifests", [manifest for _, manifest in batch])
+    insert_rows(connection, "manifests", manifests)
     connection.execute(f"create or replace temp view known_content as {core['known_tasks'].sql}")
     connection.execute("create or replace table known_tasks as select * from with_fingerprints('known_content')")
     connection.execute(f"create or replace table observations as {core['observations'].sql}")

@@ -8,7 +8,6 @@ half new, or that somebody changed, is noticed and written again.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +21,7 @@ import pyarrow.parquet as pq
 
 from pipelines.sql_text import quoted
 from pipelines.tables import OPERATION_TARGETS, TABLES, TEXT, Table
-from pipelines.warehouse import sync_to_disk
+from pipelines.warehouse import sha256_of, sync_to_disk
 
 ROWS_PER_GROUP = 131_072
 ROWS_PER_SORT = 1_000_000
@@ -60,7 +59,7 @@ def stale_months(lake: Path, manifest: Iterable[LakeFile]) -> set[str]:
     return {
         entry.created_month
         for file, entry in known.items()
-        if entry.created_month and (not file.is_file() or _sha256(file) != entry.sha256)
+        if entry.created_month and (not file.is_file() or sha256_of(file) != entry.sha256)
     }
 
 
@@ -159,8 +158,8 @@ def _write_file(
         for group in _groups(batches, schema):
             writer.write_table(group, row_group_size=ROWS_PER_GROUP)
             rows += group.num_rows
-    sha256 = _sha256(temporary)
-    if file.is_file() and _sha256(file) == sha256:
+    sha256 = sha256_of(temporary)
+    if file.is_file() and sha256_of(file) == sha256:
         temporary.unlink()
     else:
         sync_to_disk(temporary)
@@ -190,8 +189,3 @@ def _conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
         if not field.nullable and table.column(field.name).null_count:
             raise pa.ArrowInvalid(f"{field.name} has nulls, which the registry excludes")
     return pa.table([pc.cast(table.column(field.name), field.type) for field in schema], schema=schema)
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -21,7 +21,7 @@ import duckdb
 from pipelines import lake
 from pipelines.checks import CheckResult, refuse_if_failed, run_checks, store_results
 from pipelines.errors import StorageError
-from pipelines.extract.raw import committed_syncs
+from pipelines.extract.raw import committed_syncs, newest_base, number_of
 from pipelines.flatten import apply_syncs, begin, changed_months, scratch_database
 from pipelines.lake import LakeFile
 from pipelines.marts import build_marts
@@ -61,16 +61,18 @@ class Publication:
 def publish(settings: Settings, warehouse: Warehouse, reporter: Reporter, *, from_scratch: bool = False) -> Publication:
     """Apply the committed syncs that are not served yet, and serve the result. The caller holds the warehouse's lock.
 
-    With `from_scratch` everything is made again from the raw store.
+    With `from_scratch`, or where what is served lacks what was pruned, all is made again from the raw store.
 
     Raises:
         CheckFailedError: a check of severity `error` found rows; the served file is unchanged.
         StorageError: the disk failed, a file is torn, or there is nothing to publish.
     """
     with storage_errors(f"publish in {warehouse.root}"), duckdb_errors():
-        served = None if from_scratch else warehouse.served_file()
+        base = newest_base(warehouse)
+        lacks_pruned = base is not None and last_served(warehouse) < number_of(base)
+        served = None if from_scratch or lacks_pruned else warehouse.served_file()
         with scratch_database(warehouse, settings.memory_limit) as connection:
-            last_applied = begin(connection, served)
+            last_applied = begin(connection, served, base, scratch=warehouse.work)
             syncs = list(committed_syncs(warehouse, after=last_applied))
             if not syncs and last_applied == 0:
                 raise StorageError(f"there is no committed sync in {warehouse.raw}", advice="Run `iodm sync` first")
@@ -88,6 +90,15 @@ def publish(settings: Settings, warehouse: Warehouse, reporter: Reporter, *, fro
         file = _serve(warehouse, number)
         _drop_old(warehouse)
     return Publication(file, number, applied, sorted(months), rows, checks)
+
+
+def last_served(warehouse: Warehouse) -> int:
+    """The number of the last sync that the served file holds; 0 if nothing is served."""
+    served = warehouse.served_file()
+    if served is None:
+        return 0
+    with duckdb.connect(str(served), read_only=True) as connection:
+        return int(scalar(connection, "select coalesce(max(sync_id), 0) from core.syncs"))
 
 
 def _manifest_of(connection: duckdb.DuckDBPyConnection) -> list[LakeFile]:

@@ -43,6 +43,15 @@ LINE_TYPES = {
     "record": RECORD_TYPE,
 }
 
+LINES = f"""
+    getvariable('record_files'), format = 'newline_delimited', ignore_errors = true,
+    columns = {{{", ".join(f"{name}: '{type_}'" for name, type_ in LINE_TYPES.items())}}},
+    maximum_object_size = {MAX_RECORD_BYTES}
+"""
+OF_SYNCS = f"""
+    read_json({LINES}, hive_partitioning = true, hive_types = {{'sync': BIGINT, 'synced_date': VARCHAR}})
+"""
+
 
 def batches(syncs: Iterable[tuple[Path, SyncManifest]]) -> Iterator[list[tuple[Path, SyncManifest]]]:
     """Group syncs, oldest first, in groups of a single sync or of at most `RECORDS_PER_BATCH` records."""
@@ -69,12 +78,12 @@ def load_records(connection: duckdb.DuckDBPyConnection, batch: list[tuple[Path, 
     files, expected, broken, removals = [], 0, [], []
     for folder, manifest in batch:
         _check_pages(folder, manifest)
-        still_broken, retried = _judge_again(folder, manifest.sync_id, scratch)
+        still_broken, retried = judge_again(_quarantined(folder / "quarantine.jsonl"), manifest.sync_id, scratch)
         broken += still_broken
         removals += _removals(folder / "removals.jsonl")
-        files += [str(file) for file in sorted(folder.glob("records-*.jsonl.zst")) if file.stat().st_size] + retried
+        files += record_files(folder) + retried
         expected += manifest.records - len(still_broken)
-    _create_records(connection, files)
+    create_records(connection, files)
     first, last = batch[0][1].sync_id, batch[-1][1].sync_id
     readable = scalar(connection, "select count(*) from records where sync_id between ? and ?", [first, last])
     if readable != expected:
@@ -89,20 +98,19 @@ def load_records(connection: duckdb.DuckDBPyConnection, batch: list[tuple[Path, 
     insert_rows(connection, "removal_lines", removals)
 
 
+def record_files(folder: Path) -> list[str]:
+    """The files with the records of a sync or a base, but for empty ones."""
+    return [str(file) for file in sorted(folder.glob("records-*.jsonl.zst")) if file.stat().st_size]
+
+
 def ensure_records(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the table, empty, if nothing was loaded."""
     if not _has_records(connection):
-        _create_records(connection, [])
+        create_records(connection, [])
 
 
-def _create_records(connection: duckdb.DuckDBPyConnection, files: list[str]) -> None:
+def create_records(connection: duckdb.DuckDBPyConnection, files: list[str], source: str = OF_SYNCS) -> None:
     """Append to `records`, or create it; a batch without any good record still needs the table."""
-    columns = ", ".join(f"{name}: '{type_}'" for name, type_ in LINE_TYPES.items())
-    source = f"""read_json(
-        getvariable('record_files'), format = 'newline_delimited', ignore_errors = true, columns = {{{columns}}},
-        hive_partitioning = true, hive_types = {{'sync': BIGINT, 'synced_date': VARCHAR}},
-        maximum_object_size = {MAX_RECORD_BYTES}
-    )"""
     if not files:
         source = f"(select *, cast(null as bigint) as sync from (select {_empty_line()}) where false)"
     connection.execute("set variable record_files = $files", {"files": files})
@@ -169,11 +177,13 @@ def _removals(file: Path) -> list[dict[str, object]]:
     ]
 
 
-def _judge_again(folder: Path, sync_id: int, scratch: Path) -> tuple[list[dict[str, object]], list[str]]:
+def judge_again(
+    entries: Iterable[QuarantineEntry], sync_id: int, scratch: Path
+) -> tuple[list[dict[str, object]], list[str]]:
     """Judge quarantined records by today's rules: those still broken as rows, the others as a file of records."""
     broken: list[dict[str, object]] = []
     good = []
-    for entry in _quarantined(folder / "quarantine.jsonl"):
+    for entry in entries:
         judgement = judge(entry.record.encode())
         if judgement.reason is None:
             time = entry.observed_at.strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -191,6 +201,7 @@ def _judge_again(folder: Path, sync_id: int, scratch: Path) -> tuple[list[dict[s
                     "operation_id": entry.operation_id,
                     "sync_id": sync_id,
                     "position": position,
+                    "observed_at": entry.observed_at.replace(tzinfo=None),
                     "reason": judgement.reason,
                     "record": entry.record,
                 }

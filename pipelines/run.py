@@ -9,12 +9,15 @@ from dataclasses import dataclass
 
 from pipelines.extract.entries import SyncManifest
 from pipelines.extract.forecast import Forecast, forecast
+from pipelines.extract.raw import newest_sync
 from pipelines.extract.recovery import recover
 from pipelines.extract.sync import run_sync
 from pipelines.platform.client import Client, Sleeper
 from pipelines.platform.quota import Quota
 from pipelines.progress import Reporter
-from pipelines.publish import Publication, publish
+from pipelines.prune import plan as plan_prune
+from pipelines.prune import prune as drop
+from pipelines.publish import Publication, last_served, publish
 from pipelines.settings import Settings, require_platform
 from pipelines.warehouse import Warehouse, check_source, open_warehouse, source_of, storage_errors, writer_lock
 
@@ -92,6 +95,21 @@ def sync(
     with writer_lock(warehouse):
         extraction = _extract(settings, warehouse, reporter, announce, is_full=is_full, accept_removals=accept_removals)
         return extraction, publish(settings, warehouse, reporter)
+
+
+def prune(settings: Settings, reporter: Reporter, keep_days: int, *, up_to: int) -> int:
+    """Drop raw responses of syncs up to this number, once everything is served; returns the bytes that this freed.
+
+    Raises:
+        IodmError: see `errors`; nothing was dropped.
+    """
+    warehouse = open_warehouse(settings)
+    with writer_lock(warehouse):
+        newest = newest_sync(warehouse)
+        if newest and last_served(warehouse) < newest.sync_id:
+            publish(settings, warehouse, reporter)
+        reporter.step("writing the base")
+        return drop(settings, warehouse, plan_prune(warehouse, keep_days, up_to=up_to))
 
 
 def _extract(

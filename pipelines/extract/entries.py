@@ -102,6 +102,14 @@ class SyncManifest(msgspec.Struct, frozen=True, omit_defaults=True):
     unexplained: int = 0
 
 
+class BaseManifest(msgspec.Struct, frozen=True):
+    """`base.json`: the last sync that a base holds, the rows of each of its parts, the sha256 of each of its files."""
+
+    sync_id: int
+    rows: dict[str, int]
+    sha256: dict[str, str]
+
+
 class Origin(msgspec.Struct, frozen=True):
     """Where a response belongs: its number, what had been received when it was asked for, and what was read."""
 

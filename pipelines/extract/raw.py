@@ -8,6 +8,11 @@
         quarantine.jsonl          a record per line that is not an OperationInfo, with the reason
         removals.jsonl            a task per line that is gone from the platform, with the response that says so
         sync.json                 what the sync was; written last, with it the folder gets its number
+    raw/base=NNNNNN/                          what `iodm prune` kept of the syncs up to this number
+        records-N.jsonl.zst       each task's newest record, in the lines of its sync
+        tasks.parquet             a task: place of its record, when and in which sync its content and itself were new
+        history.parquet, syncs.parquet, quarantine.parquet    rows that these syncs brought
+        base.json                 rows and sha256 of all that; written last, with it the folder gets its name
 
 Responses are numbered by a sequence that goes on from sync to sync: "newest" always means that number. Fails with
 `StorageError` when the disk does, or when a committed sync holds less than it says.
@@ -207,13 +212,23 @@ def committed_syncs(warehouse: Warehouse, after: int = 0) -> Iterator[tuple[Path
         StorageError: a manifest can't be read.
     """
     for folder in sync_folders(warehouse):
-        if int(folder.name.removeprefix("sync=")) > after:
+        if number_of(folder) > after:
             yield folder, read_manifest(folder / "sync.json")
 
 
 def sync_folders(warehouse: Warehouse) -> list[Path]:
     """The folders of all committed syncs, oldest first."""
     return sorted(warehouse.raw.glob("synced_date=*/sync=*"), key=lambda path: path.name)
+
+
+def number_of(folder: Path) -> int:
+    """The number in the name of a sync's or a base's folder."""
+    return int(folder.name.rpartition("=")[2])
+
+
+def newest_base(warehouse: Warehouse) -> Path | None:
+    """The folder of the base that holds the most syncs; None if nothing was pruned."""
+    return max(warehouse.raw.glob("base=*"), key=number_of, default=None)
 
 
 def newest_sync(warehouse: Warehouse) -> SyncManifest | None:

@@ -1,5 +1,6 @@
 -- The quarantine after a batch of syncs: a record stays until a good one with its id arrives, or its task is gone.
 -- grain: one broken record, by operationId or, without one, by content
+-- The place and time of the newest are known of those met in this run.
 with cleared as (
     select
         operation_id,
@@ -25,6 +26,7 @@ broken as (
         broken_records.sync_id as first_sync_id,
         broken_records.sync_id as last_sync_id,
         broken_records.position,
+        broken_records.observed_at,
         broken_records.reason,
         broken_records.record
     from broken_records
@@ -35,7 +37,8 @@ broken as (
         operation_id,
         first_sync_id,
         last_sync_id,
-        -1 as position,
+        position,
+        observed_at,
         reason,
         record
     from quarantine_before
@@ -47,6 +50,8 @@ select
     min(first_sync_id) as first_sync_id,
     max(last_sync_id) as last_sync_id,
     max_by(reason, position) as reason,
-    max_by(record, position) as record
+    max_by(record, position) as record,
+    max(position) as position,
+    max_by(observed_at, position) as observed_at
 from broken
 group by operation_id

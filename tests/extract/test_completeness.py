@@ -94,9 +94,11 @@ class Schedule:
         assert not removed & set(self.platform.tasks)
         if manifest.grade == "proven":
             assert manifest.proof is not None
-            there = self.moments[manifest.proof.response].living
+            response, there = manifest.proof.response, self.moments[manifest.proof.response].living
             assert there <= met
             assert len(there) == manifest.proof.total
+            stories = [self.oracle.stories[name] for name in there]
+            assert all(story.first_response <= response <= story.last_response for story in stories)
         if manifest.grade == "counted":
             assert manifest.total_after == len(self.oracle.living())
         assert manifest.api_calls == len(moments)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipelines.extract import raw, recovery
@@ -96,6 +96,9 @@ def test_a_file_cut_at_any_byte_costs_the_responses_behind_it_and_no_other(under
 
 
 @settings(max_examples=examples(25, 2_000))
+@example(
+    [("records-00001.jsonl.zst", 0.84375), *[("records-00001.jsonl.zst", 0.8515625)] * 2]
+)  # a byte of a magic number
 @given(st.lists(st.tuples(st.sampled_from(FILES), st.floats(0, 1)), min_size=2, max_size=4))
 def test_several_files_cut_at_once_cost_no_more_than_the_shortest(under_way, cuts):
     def damage(folder):

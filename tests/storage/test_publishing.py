@@ -15,11 +15,8 @@ from pipelines.errors import SettingsError, StorageError
 from pipelines.models import load
 from pipelines.tables import TABLES
 from pipelines.warehouse import claim, writer_lock
+from support.crashes import CrashError, crash_at
 from support.records import Store, record
-
-
-class CrashError(BaseException):
-    """The process ends here."""
 
 
 @pytest.fixture(scope="module")
@@ -50,20 +47,6 @@ def expected(ripe, tmp_path_factory):
     store = Store(folder)
     store.publish()
     return store.everything(), store.lake_bytes()
-
-
-def crash_at(monkeypatch, target, number):
-    module, name = target.rsplit(".", 1)
-    owner = __import__("pathlib").Path if module == "Path" else sys.modules[module]
-    original, calls = getattr(owner, name), []
-
-    def crash(*positional, **named):
-        calls.append(1)
-        if len(calls) == number:
-            raise CrashError
-        return original(*positional, **named)
-
-    monkeypatch.setattr(owner, name, crash)
 
 
 STEPS = [

@@ -23,6 +23,7 @@ from simulator.platform import OPERATIONS
 from support.platforms import Site
 from support.records import Store
 
+MAGIC = b"\x28\xb5\x2f\xfd"  # of a zstd frame
 _OF_ONE_RUN = {"_sync_id", "sync_id", "first_sync_id", "last_sync_id"}
 
 
@@ -199,14 +200,14 @@ def _whole_lines(file: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def _decoded_to_the_tear(frames: bytes) -> list[dict[str, Any]]:
-    """Whole frames only: one is what lies between two magic numbers and can be decompressed."""
+def _decoded_to_the_tear(content: bytes) -> list[dict[str, Any]]:
+    """The lines of whole frames. What lies between two magic numbers is one, if it can be decompressed."""
     lines: list[dict[str, Any]] = []
-    starts = [place for place in range(len(frames)) if frames.startswith(b"\x28\xb5\x2f\xfd", place)]
+    starts = [place for place in range(len(content)) if content.startswith(MAGIC, place)]
     begin = 0
-    for end in (*starts[1:], len(frames)):
+    for end in (*starts[1:], *range(len(content), max(0, len(content) - len(MAGIC)), -1)):  # the last may be torn off
         try:
-            with pa.CompressedInputStream(pa.BufferReader(frames[begin:end]), "zstd") as stream:
+            with pa.CompressedInputStream(pa.BufferReader(content[begin:end]), "zstd") as stream:
                 text = stream.read()
             if not text.endswith(b"\n"):
                 continue  # the magic number stood within a frame

@@ -33,10 +33,11 @@ TABLES = """
 class Story:
     """All that was met of one task; `good` and `broken` are its newest record of either kind.
 
-    `history`: the syncs at whose end its status or counters were others than before, with what they were.
+    It was met in responses from the first to the last. `history`: the syncs at whose end its status or counters were others than before, with what they were.
     """
 
-    first_sync: int
+    first_response: int
+    last_response: int = 0
     good: tuple[Place, dict[str, Any]] | None = None
     good_since: int = 0
     broken: tuple[Place, dict[str, Any]] | None = None
@@ -78,7 +79,8 @@ class Oracle:
         met = [(each["response"], each["index"], each["record"], False) for each in records]
         met += [(each["response"], each["index"], json.loads(each["record"]), True) for each in quarantine]
         for response, index, record, is_broken in sorted(met, key=lambda each: each[:2]):
-            story = self.stories.setdefault(record["operationId"], Story(sync_id))
+            story = self.stories.setdefault(record["operationId"], Story(response))
+            story.last_response = response
             if is_broken:
                 story.broken = (response, index), record
                 story.broken_syncs = (story.broken_syncs[0] or sync_id, sync_id)

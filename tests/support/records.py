@@ -14,6 +14,7 @@ from pipelines.platform.client import LIST_PATH, Reply
 from pipelines.platform.outcomes import Outcome
 from pipelines.platform.structures import Page, decode_page
 from pipelines.progress import Silent
+from pipelines.prune import plan, prune
 from pipelines.publish import Publication, publish
 from pipelines.settings import Settings
 from pipelines.warehouse import Warehouse
@@ -131,6 +132,10 @@ class Store:
 
     def publish(self, *, from_scratch: bool = False) -> Publication:
         return publish(self.settings, self.warehouse, Silent(), from_scratch=from_scratch)
+
+    def prune(self, keep_days: int = 0) -> int:
+        """What the command does once everything is served; returns the bytes freed."""
+        return prune(self.settings, self.warehouse, plan(self.warehouse, keep_days))
 
     def apply(self, *pages: Sequence[Any], **options: Any) -> Publication:
         self.sync(*pages, **options)
