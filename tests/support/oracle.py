@@ -33,7 +33,8 @@ TABLES = """
 class Story:
     """All that was met of one task; `good` and `broken` are its newest record of either kind.
 
-    It was met in responses from the first to the last. `history`: the syncs at whose end its status or counters were others than before, with what they were.
+    It was met from the first to the last response. `history`: the syncs at whose end its status or counters were others
+    than before, with what they were.
     """
 
     first_response: int
