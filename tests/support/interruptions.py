@@ -221,7 +221,7 @@ def _decoded_to_the_tear(content: bytes) -> list[dict[str, Any]]:
 def assert_what_is_served_is_what_a_rebuild_would_serve(store: Store) -> None:
     """Row for row in every core table; without the marts and files that make a rebuild slow."""
     with scratch_database(store.warehouse, store.settings.memory_limit) as connection:
-        begin(connection, None)
+        begin(connection, None, scratch=store.warehouse.work)
         apply_syncs(connection, list(committed_syncs(store.warehouse)), store.warehouse.work)
         connection.execute(f"attach {quoted(str(store.warehouse.served_file()))} as published (read_only)")
         for table in TABLES:
