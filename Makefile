@@ -23,7 +23,7 @@ test: $(READY) ## every test but the end-to-end ones, in random order, with cove
 	$(BIN)/pytest -m "not e2e" --numprocesses auto --dist worksteal --cov --cov-report=term:skip-covered
 
 fuzz: $(READY) ## the schedules of syncs that `make test` draws, 25 times as many and longer ones (some hours)
-	IODM_FUZZ=1 $(BIN)/pytest tests/extract/test_completeness.py --numprocesses 2
+	IODM_FUZZ=1 $(BIN)/pytest tests/extract/test_completeness.py tests/extract/test_kills.py tests/extract/test_torn_syncs.py --numprocesses 2
 
 e2e: $(READY) ## tests with real processes and a browser (needs Chromium)
 	$(BIN)/pytest -m e2e

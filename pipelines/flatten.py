@@ -121,7 +121,10 @@ def _merge(connection: duckdb.DuckDBPyConnection, manifests: list[SyncManifest],
     )
     insert_rows(connection, "manifests", manifests)
     connection.execute(f"create or replace temp view known_content as {core['known_tasks'].sql}")
-    connection.execute("create or replace table known_tasks as select * from with_fingerprints('known_content')")
+    connection.execute(
+        "create or replace table known_tasks as "
+        "select operation_id, first_observed_at, content, state from with_fingerprints('known_content')"
+    )
     connection.execute(f"create or replace table observations as {core['observations'].sql}")
     connection.execute(f"create or replace table changes as {core['newest_changes'].sql}")
     connection.execute(f"insert into new_history by name {core['operation_history'].sql}")

@@ -247,6 +247,7 @@ def open_ledger(warehouse: Warehouse, past: Past, reading: Reading | None = None
     """
     served = warehouse.served_file()
     folder = warehouse.work / "ledger"
+    folder.mkdir(parents=True, exist_ok=True)
     try:
         with duckdb.connect(config={"temp_directory": str(folder), "memory_limit": MEMORY}) as connection:
             connection.execute(_MET)

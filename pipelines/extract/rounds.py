@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from pipelines.extract.plan import (
     ALL,
@@ -81,8 +82,7 @@ def run_round(scope: Scope, allow: Callable[[RoundPlan], None] = lambda _: None)
         state = advance(Sweep(scope.page_size), [first_pages[status]])
         if not state.is_done:
             scope.reader.sweep(status, scope.filters_of(status), state)
-    _locate(scope, plan, since)
-    return plan
+    return _locate(scope, plan, since)
 
 
 def probe(scope: Scope) -> tuple[Probes, dict[str, PageFacts]]:
@@ -138,8 +138,11 @@ def _gaps(scope: Scope, plan: RoundPlan, unlocated: Mapping[str, int] | None = N
     return gaps(known, plan.probes, is_unfiltered=plan.is_unfiltered, unlocated=unlocated)
 
 
-def _locate(scope: Scope, plan: RoundPlan, since: int) -> None:
-    """Find the tasks that left the active lists, then those that the lengths of the other lists say are unknown."""
+def _locate(scope: Scope, plan: RoundPlan, since: int) -> RoundPlan:
+    """Find the tasks that left the active lists, then those that the lengths of the other lists say are unknown.
+
+    Returns the plan with the lengths as they were seen last.
+    """
     read = {(name, 0) for name in (ALL, *STATUSES)}
     lost = set(scope.ledger.missed_active(since))
     newer = scope.ledger.newer_than(sorted(lost)) if lost else {}
@@ -150,12 +153,27 @@ def _locate(scope: Scope, plan: RoundPlan, since: int) -> None:
             break
         lost -= _read(scope, place, read)
     scope.reader.look_up(sorted(lost), scope.holds)
-    for name in _gaps(scope, plan):
-        for page_no in _pages_to_search(scope, plan, name):
-            if _gaps(scope, plan)[name] <= 0:
-                break
-            if (name, page_no) not in read:
-                _read(scope, (name, page_no), read)
+    for name, gap in _gaps(scope, plan).items():
+        if gap > 0:
+            plan = _search(scope, plan, name, read)
+    return plan
+
+
+def _search(scope: Scope, plan: RoundPlan, name: str, read: set[tuple[str, int]]) -> RoundPlan:
+    """Look for unknown tasks, from the end where new ones appear, while the list is longer than what is known of it.
+
+    That page is read again first: a task that left the list since the probe is no reason to search it.
+    """
+    for place, page_no in enumerate(_pages_to_search(scope, plan, name)):
+        if place and (name, page_no) in read:
+            continue
+        [(facts, _)] = scope.reader.read([scope.request(name, page_no)])
+        if facts.total is not None:
+            probes = replace(plan.probes, totals={**plan.probes.totals, name: facts.total})
+            plan = replace(plan, probes=probes)
+        if _gaps(scope, plan)[name] <= 0:
+            break
+    return plan
 
 
 def _read(scope: Scope, place: tuple[str, int], read: set[tuple[str, int]]) -> set[str]:
