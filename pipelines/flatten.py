@@ -22,6 +22,8 @@ from pipelines.sql_text import insert_rows, quoted, scalar
 from pipelines.tables import MONTHLY_TABLES, OPERATION_HISTORY, OPERATIONS, TABLES, Table
 from pipelines.warehouse import Warehouse
 
+TASKS_PER_PART = 250_000
+
 
 @contextlib.contextmanager
 def scratch_database(warehouse: Warehouse, memory_limit: str) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -121,10 +123,7 @@ def _merge(connection: duckdb.DuckDBPyConnection, manifests: list[SyncManifest],
     )
     insert_rows(connection, "manifests", manifests)
     connection.execute(f"create or replace temp view known_content as {core['known_tasks'].sql}")
-    connection.execute(
-        "create or replace table known_tasks as "
-        "select operation_id, first_observed_at, content, state from with_fingerprints('known_content')"
-    )
+    _load_known_tasks(connection)
     connection.execute(f"create or replace table observations as {core['observations'].sql}")
     connection.execute(f"create or replace table changes as {core['newest_changes'].sql}")
     connection.execute(f"insert into new_history by name {core['operation_history'].sql}")
@@ -138,6 +137,23 @@ def _merge(connection: duckdb.DuckDBPyConnection, manifests: list[SyncManifest],
     connection.execute("insert into newest by name select * from changes")
     connection.execute("delete from records where position not in (select position from newest)")
     connection.execute("drop table known_tasks")
+
+
+def _load_known_tasks(connection: duckdb.DuckDBPyConnection) -> None:
+    """Fingerprints of what is served of the tasks met, in parts: all targets of a million tasks don't fit the memory."""
+    connection.execute(
+        "create or replace table known_tasks "
+        "(operation_id varchar, first_observed_at timestamp, content ubigint, state ubigint)"
+    )
+    served, met = (scalar(connection, f"select count(*) from {name}") for name in ("served.core.operations", "records"))
+    parts = min(served, met) // TASKS_PER_PART + 1
+    connection.execute(f"set variable parts = {parts}")
+    for part in range(parts):
+        connection.execute(f"set variable part = {part}")
+        connection.execute(
+            "insert into known_tasks "
+            "select operation_id, first_observed_at, content, state from with_fingerprints('known_content')"
+        )
 
 
 def _define_merged(connection: duckdb.DuckDBPyConnection) -> None:

@@ -148,15 +148,29 @@ class Ledger:
     def newer_than(self, operation_ids: Sequence[str]) -> dict[str, dict[str, int]]:
         """For each of these tasks, how many living ones of each status were created after it."""
         rows = self.connection.execute(
-            "with lost as (select operation_id, created_at from current where operation_id in (select unnest($ids))) "
-            "select lost.operation_id, peers.status, count(*) from lost "
-            "inner join current as peers on peers.created_at > lost.created_at "
-            "where peers.created_at > (select min(created_at) from lost) group by all",
+            """
+            with lost as (select operation_id, created_at from current where operation_id in (select unnest($ids))),
+            peers as (
+                select status, created_at, count(*) as tasks from current
+                where created_at > (select min(created_at) from lost) group by all
+            ),
+            counted as (
+                select
+                    status, created_at,
+                    sum(tasks) over (partition by status order by created_at desc) as not_older
+                from peers
+            )
+            select lost.operation_id, counted.status, counted.not_older
+            from lost
+            cross join (select distinct status from counted) as statuses
+            asof inner join counted
+                on statuses.status = counted.status and lost.created_at < counted.created_at
+            """,
             {"ids": list(operation_ids)},
         ).fetchall()
         newer: dict[str, dict[str, int]] = {operation_id: {} for operation_id in operation_ids}
         for operation_id, status, count in rows:
-            newer[operation_id][status] = count
+            newer[operation_id][status] = int(count)
         return newer
 
     def scope_fields(self, operation_id: str) -> dict[str, str | None] | None:

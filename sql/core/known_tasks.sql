@@ -1,9 +1,11 @@
 -- What is served of the tasks in `records`: their newest state, in the shape of `records` as far as content goes.
--- grain: one task that is served and not yet replaced by this run
+-- grain: one task that is served and not yet replaced by this run, of one part of the tasks at a time
 with touched as (
     select distinct operation_id
     from records
-    where operation_id not in (select newest.operation_id from newest)
+    where
+        operation_id not in (select newest.operation_id from newest)
+        and hash(operation_id) % getvariable('parts') = getvariable('part')
 ),
 
 targets as (

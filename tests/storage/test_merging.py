@@ -6,6 +6,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import pipelines.flatten
 import pipelines.records
 from support.records import Store, counters, record, without
 
@@ -130,3 +131,15 @@ def test_more_rows_than_a_row_group_holds_are_written_in_order(store, monkeypatc
 
     groups = pq.ParquetFile(store.warehouse.lake / "operation_targets" / "created_month=2026-03" / "data.parquet")
     assert {groups.metadata.row_group(index).num_rows for index in range(groups.metadata.num_row_groups - 1)} == {7}
+
+
+def test_known_tasks_are_compared_in_parts_and_unchanged_ones_stay_as_they_are(store, monkeypatch):
+    tasks = [record(f"task-{number}") for number in range(40)]
+    store.apply(tasks)
+    before, lake = store.rows("from core.operations order by all"), store.lake_bytes()
+    monkeypatch.setattr(pipelines.flatten, "TASKS_PER_PART", 7)
+    assert store.apply(tasks).changed_months == []
+    assert store.rows("from core.operations order by all") == before
+    assert {name: content for name, content in store.lake_bytes().items() if "syncs" not in str(name)} == {
+        name: content for name, content in lake.items() if "syncs" not in str(name)
+    }
