@@ -140,7 +140,7 @@ def _merge(connection: duckdb.DuckDBPyConnection, manifests: list[SyncManifest],
 
 
 def _load_known_tasks(connection: duckdb.DuckDBPyConnection) -> None:
-    """Fingerprints of what is served of the tasks met, in parts: the targets of a million tasks don't fit the memory."""
+    """Fingerprints of what is served of the tasks met, in parts: all targets of a million don't fit the memory."""
     connection.execute(
         "create or replace table known_tasks "
         "(operation_id varchar, first_observed_at timestamp, content ubigint, state ubigint)"
