@@ -6,18 +6,24 @@ from typing import Any
 
 import duckdb
 
+RENEWED_AFTER = 200  # connections: it grows slower with each
+
 
 class OneDatabase:
     """Stands in for `duckdb.connect`: each connection sees a fresh, empty database, or the file that it names."""
 
     def __init__(self) -> None:
-        self._instance = duckdb.connect(config={"threads": 1})
+        self._open = duckdb.connect  # before anything stands in for it
+        self._instance = self._open(config={"threads": 1})
         self._connected = 0
 
     @contextlib.contextmanager
     def connect(self, file: str = ":memory:", config: Any = None) -> Iterator[duckdb.DuckDBPyConnection]:
         """As `with duckdb.connect(…) as connection`."""
         self._connected += 1
+        if self._connected % RENEWED_AFTER == 0:
+            self.close()
+            self._instance = self._open(config={"threads": 1})
         name = f"database_{self._connected}"
         with self._instance.cursor() as connection:
             connection.execute(f"attach '{file}' as {name}; use {name}")
