@@ -22,7 +22,7 @@ ui: $(READY) ## serve Dagster's pages over the warehouse
 test: $(READY) ## every test but the end-to-end ones, in random order, with coverage
 	$(BIN)/pytest -m "not e2e" --numprocesses auto --dist worksteal --cov --cov-report=term:skip-covered
 
-fuzz: $(READY) ## the schedules of syncs that `make test` draws, 25 times as many and longer ones (some hours)
+fuzz: $(READY) ## 50,000 schedules of syncs (`make test` draws 200, CI 2,000) and every kill (some hours)
 	IODM_FUZZ=1 $(BIN)/pytest tests/extract/test_completeness.py tests/extract/test_kills.py tests/extract/test_torn_syncs.py --numprocesses 2
 
 e2e: $(READY) ## tests with real processes and a browser (needs Chromium)

@@ -36,7 +36,7 @@ from support.records import Store, make_settings
 from support.tally import TALLY
 
 IS_FUZZING = os.environ.get("IODM_FUZZ") == "1"
-SCHEDULES = int(os.environ.get("SCHEDULES") or (50_000 if IS_FUZZING else 2_000))
+SCHEDULES = int(os.environ.get("SCHEDULES") or (50_000 if IS_FUZZING else 200))
 Records = dict[str, dict[str, Any]]
 
 FOLDER = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # a sync waits for the disk ten times
