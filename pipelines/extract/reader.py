@@ -116,7 +116,7 @@ class Reader:
         self.reporter.step(f"reading {of} tasks")
         batch = self._ask_pages(of, filters, state)
         while batch:
-            answers = [future.result() for future in batch]
+            answers = _results(batch)
             pages = next_pages(state)
             state = advance(
                 state, [facts_of(each.reply, page_no) for each, page_no in zip(answers, pages, strict=True)]
@@ -136,7 +136,7 @@ class Reader:
         Raises:
             CallsSpentError: these are more calls than are left.
         """
-        answers = [future.result() for future in self._ask(self._page_call(each) for each in requests)]
+        answers = _results(self._ask(self._page_call(each) for each in requests))
         stored = self._store(answers)
         return [
             (facts_of(answer.reply, request.page_no), page)
@@ -231,6 +231,14 @@ class Reader:
                 else ""
             )
         self.reporter.advance(state.next_page, None if left is None else state.next_page + left, detail)
+
+
+def _results(futures: Sequence[Future[Answer]]) -> list[Answer]:
+    """All answers, once none is under way any more: what failed is raised, and nothing is logged after it."""
+    failure = next(filter(None, [future.exception() for future in futures]), None)
+    if failure is not None:
+        raise failure
+    return [future.result() for future in futures]
 
 
 def facts_of(reply: Reply, page_no: int) -> PageFacts:
