@@ -21,6 +21,7 @@ def iodm(tmp_path, simulator):
 @pytest.fixture(scope="session")
 def synced(tmp_path_factory, simulator):
     """A warehouse with one sync, for tests that only read."""
+    simulator.set_faults([])
     command = Iodm(tmp_path_factory.mktemp("synced"), simulator.settings | {"IODM_CALLS_PER_MINUTE": 10_000})
     command.ok("sync")
     return command

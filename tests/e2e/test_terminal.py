@@ -12,6 +12,7 @@ pytestmark = pytest.mark.e2e
 
 
 def test_a_sync_at_a_terminal_shows_a_bar_with_the_calls_that_are_left(tmp_path, simulator):
+    simulator.set_faults([])
     ours, theirs = pty.openpty()
     settings = simulator.settings | {"IODM_CALLS_PER_MINUTE": "10000", "IODM_PAGE_SIZE": "1"}
     process = subprocess.Popen(
