@@ -235,10 +235,15 @@ class Reader:
 
 def _results(futures: Sequence[Future[Answer]]) -> list[Answer]:
     """All answers, once none is under way any more: what failed is raised, and nothing is logged after it."""
-    failure = next(filter(None, [future.exception() for future in futures]), None)
-    if failure is not None:
-        raise failure
-    return [future.result() for future in futures]
+    answers, failures = [], []
+    for future in futures:
+        try:
+            answers.append(future.result())
+        except Exception as error:  # noqa: BLE001 - raised below
+            failures.append(error)
+    if failures:
+        raise failures[0]
+    return answers
 
 
 def facts_of(reply: Reply, page_no: int) -> PageFacts:
