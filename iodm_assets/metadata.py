@@ -89,11 +89,13 @@ def publication_metadata(
 ) -> Metadata:
     """What one relation of the published file holds, and where it came from.
 
-    The columns of marts are known from the file only; those of core tables stand in their definitions.
+    The columns of marts are known from the file only; those of core tables stand in their definitions. A view's rows are
+    not counted: that would be the work that a view saves.
     """
     schema = {"dagster/column_schema": published.columns[relation]} if relation.startswith("marts/") else {}
+    rows = {"dagster/row_count": published.rows[relation]} if relation in published.rows else {}
     return {
-        "dagster/row_count": published.rows[relation],
+        **rows,
         **schema,
         **published.last_sync,
         "publication": publication.number,

@@ -28,9 +28,12 @@ def published_specs() -> list[dg.AssetSpec]:
 
 
 def relations_in(sql: str) -> list[str]:
-    """The published tables that a query reads, as `schema/table`, in the order in which it names them."""
+    """The published tables that a query reads, as `schema/table`, in the order in which it names them.
+
+    A table macro with a time window, `marts.<name>_between`, is made of the same query as the table.
+    """
     code = re.sub(r"--.*", "", sql)
-    return list(dict.fromkeys(f"{schema}/{name}" for schema, name in _RELATION.findall(code)))
+    return list(dict.fromkeys(f"{schema}/{name.removesuffix('_between')}" for schema, name in _RELATION.findall(code)))
 
 
 def code_version(*texts: str) -> str:
@@ -117,7 +120,7 @@ def _data_quality_spec() -> dg.AssetSpec:
 
 def _in_order() -> list[Model]:
     """Each mart after the marts that it reads."""
-    marts = load("marts")
+    marts = {name: model for name, model in load("marts").items() if model.is_relation}
     reads = {
         name: {relation.removeprefix("marts/") for relation in relations_in(model.sql) if relation.startswith("marts/")}
         for name, model in marts.items()

@@ -9,25 +9,43 @@ import duckdb
 
 from pipelines.errors import IodmError
 from pipelines.models import load
-from pipelines.sql_text import insert_rows, scalar
+from pipelines.sql_text import insert_rows, quoted, scalar
 
 SAMPLE_ROWS = 5
+DATA_QUALITY = {
+    "check_name": ("VARCHAR", "file of the check in sql/checks"),
+    "severity": ("VARCHAR", "error (a failure blocks publishing) or warning"),
+    "description": ("VARCHAR", "what should hold"),
+    "offending_rows": ("BIGINT", "rows for which it does not hold"),
+    "checked_rows": ("BIGINT", "rows of the table that the check is about"),
+    "share": ("DOUBLE", "offending rows / checked rows, at most 1; null where there is nothing to check"),
+    "example": ("VARCHAR", "one of the offending rows"),
+}
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """One check: how many rows offend, and some of them. `severity` is `error` (blocks publishing) or `warning`."""
+    """One check: how many rows offend, of how many, and some of them.
+
+    `severity` is `error` (blocks publishing) or `warning`; `checked_rows` are those of the table that its header names.
+    """
 
     name: str
     severity: str
     description: str
     offending_rows: int
+    checked_rows: int
     sample: list[dict[str, Any]]
 
     @property
     def passed(self) -> bool:
         """True if no row offends."""
         return self.offending_rows == 0
+
+    @property
+    def share(self) -> float | None:
+        """Offending rows among the checked ones, in [0, 1]; None where there was nothing to check."""
+        return min(1.0, self.offending_rows / self.checked_rows) if self.checked_rows else None
 
 
 class CheckFailedError(IodmError):
@@ -52,7 +70,9 @@ def run_checks(connection: duckdb.DuckDBPyConnection) -> list[CheckResult]:
             cursor = connection.execute(f"select * from ({model.sql}) order by all limit {SAMPLE_ROWS}")
             names = [column[0] for column in cursor.description or ()]
             sample = [dict(zip(names, values, strict=True)) for values in cursor.fetchall()]
-        results.append(CheckResult(model.name, model.header["severity"], model.description, count, sample))
+        checked = int(scalar(connection, f"select count(*) from {model.header['share of']}"))
+        severity = model.header["severity"]
+        results.append(CheckResult(model.name, severity, model.description, count, checked, sample))
     return results
 
 
@@ -81,23 +101,16 @@ def store_results(connection: duckdb.DuckDBPyConnection, results: list[CheckResu
             "severity": result.severity,
             "description": result.description,
             "offending_rows": result.offending_rows,
+            "checked_rows": result.checked_rows,
+            "share": result.share,
             "example": str(result.sample[0]) if result.sample else None,
         }
         for result in results
     ]
-    columns = "check_name varchar, severity varchar, description varchar, offending_rows bigint, example varchar"
+    columns = ", ".join(f"{name} {type_}" for name, (type_, _) in DATA_QUALITY.items())
     connection.execute(f"create table marts.data_quality ({columns})")
     rows.sort(key=lambda row: (row["severity"], row["check_name"]))
     insert_rows(connection, "marts.data_quality", rows)
     connection.execute("comment on table marts.data_quality is 'One row per check of sql/checks: what it found.'")
-    for name, comment in _COMMENTS.items():
-        connection.execute(f"comment on column marts.data_quality.{name} is '{comment}'")
-
-
-_COMMENTS = {
-    "check_name": "file of the check in sql/checks",
-    "severity": "error (a failure blocks publishing) or warning",
-    "description": "what should hold",
-    "offending_rows": "rows for which it does not hold",
-    "example": "one of them",
-}
+    for name, (_, comment) in DATA_QUALITY.items():
+        connection.execute(f"comment on column marts.data_quality.{name} is {quoted(comment)}")

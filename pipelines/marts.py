@@ -1,7 +1,9 @@
 """Macros and marts: the SQL of `sql/macros` and `sql/marts` run in a file that is being built, with their comments.
 
-A mart whose header names parameters becomes a table macro `marts.<name>_between` (or `marts.<name>` where it can't be a
-table) and, with all parameters null, a table. What is served and what is refused is decided in `publish`.
+A mart is a table, or a view where its header says `relation: view`. Where the header names the parameters `since, until`
+it is also the table macro `marts.<name>_between`, and the table is what that gives for two nulls; where it says
+`window: created_at` the macro picks rows of the table. With other parameters it is a table macro alone. What is served and
+what is refused is decided in `publish`.
 """
 
 from __future__ import annotations
@@ -14,8 +16,6 @@ import duckdb
 
 from pipelines.models import Model, column_comments, load
 from pipelines.sql_text import quoted
-
-WINDOW = ["since", "until"]
 
 
 def build_marts(
@@ -33,30 +33,31 @@ def build_marts(
     for model in _in_order(load("macros"), r"\b{name}\("):
         _run(connection, model, model.sql)
     connection.execute("create schema marts")
-    for model in _in_order(load("marts"), r"\bmarts\.{name}\b"):
+    for model in _in_order(load("marts"), r"\bmarts\.{name}(?:_between)?\b"):
         _build_mart(connection, model)
     connection.commit()
 
 
 def _build_mart(connection: duckdb.DuckDBPyConnection, model: Model) -> None:
-    if model.parameters == WINDOW:
-        _run(connection, model, f"create macro marts.{model.name}_between(since, until) as table {model.sql}")
-        _run(
-            connection,
-            model,
-            f"create table marts.{model.name} as select * from marts.{model.name}_between(null, null)",
-        )
-    elif model.parameters:
-        _run(connection, model, f"create macro marts.{model.name}({', '.join(model.parameters)}) as table {model.sql}")
+    relation = f"marts.{model.name}"
+    if not model.is_relation:
+        _run(connection, model, f"create macro {relation}({', '.join(model.parameters)}) as table {model.sql}")
         return
+    kind = model.header.get("relation", "table")
+    if model.parameters:
+        _run(connection, model, f"create macro {relation}_between(since, until) as table {model.sql}")
+        _run(connection, model, f"create {kind} {relation} as from {relation}_between(null, null)")
     else:
-        _run(connection, model, f"create table marts.{model.name} as {model.sql}")
-    connection.execute(f"comment on table marts.{model.name} is {quoted(model.description)}")
+        _run(connection, model, f"create {kind} {relation} as {model.sql}")
+    if "window" in model.header:
+        rows = f"select * from {relation} where created_between({model.header['window']}, since, until)"
+        _run(connection, model, f"create macro {relation}_between(since, until) as table {rows}")
+    connection.execute(f"comment on {kind} {relation} is {quoted(model.description)}")
     comments = {**column_comments(load("macros")["success_measures"]), **column_comments(model)}
-    columns = connection.execute(f"select column_name from (describe marts.{model.name})").fetchall()
+    columns = connection.execute(f"select column_name from (describe {relation})").fetchall()
     for (column,) in columns:
         if column in comments:
-            connection.execute(f"comment on column marts.{model.name}.{column} is {quoted(comments[column])}")
+            connection.execute(f"comment on column {relation}.{column} is {quoted(comments[column])}")
 
 
 def _in_order(models: dict[str, Model], reference: str) -> list[Model]:

@@ -11,7 +11,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-_HEADER_KEYS = ("grain", "severity", "parameters")
+WINDOW = ["since", "until"]
+_HEADER_KEYS = ("grain", "severity", "share of", "parameters", "window", "relation")
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,16 @@ class Model:
     def parameters(self) -> list[str]:
         """Parameters of the table macro that this model is, or none."""
         return [name.strip() for name in self.header.get("parameters", "").split(",") if name.strip()]
+
+    @property
+    def is_relation(self) -> bool:
+        """True for a table or a view; false for what exists only as a table macro, because it needs an argument."""
+        return self.parameters in ([], WINDOW)
+
+    @property
+    def has_window(self) -> bool:
+        """True if there is a table macro `<name>_between(since, until)` beside it."""
+        return self.parameters == WINDOW or "window" in self.header
 
 
 def sql_folder() -> Path:

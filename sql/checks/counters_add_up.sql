@@ -1,5 +1,6 @@
 -- The counters of a task add up to its total, with timeouts inside fail or beside it.
 -- severity: warning
+-- share of: core.operation_results
 select
     operation_id,
     total,

@@ -1,5 +1,6 @@
 -- No counter is below 0: broken ones are set aside before they come here.
 -- severity: error
+-- share of: core.operation_results
 select
     operation_id,
     total,

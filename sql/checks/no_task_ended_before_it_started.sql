@@ -1,5 +1,6 @@
 -- No task stopped before it started, or started before it was created.
 -- severity: warning
+-- share of: core.operations
 select
     operation_id,
     created_at,

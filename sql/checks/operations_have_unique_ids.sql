@@ -1,5 +1,6 @@
 -- A task stands in core.operations once.
 -- severity: error
+-- share of: core.operations
 select
     operation_id,
     count(*) as rows_found

@@ -1,5 +1,6 @@
 -- Targets, policies, results and history belong to a task.
 -- severity: error
+-- share of: core.operation_targets
 with parts as (
     select distinct
         'operation_targets' as table_name,

@@ -1,5 +1,6 @@
 -- Targets, policies, results and history have one row per key.
 -- severity: error
+-- share of: core.operation_targets
 -- Repeats are looked for within each task: grouping millions of targets by their whole key takes ten times the memory.
 select
     'operation_targets' as table_name,

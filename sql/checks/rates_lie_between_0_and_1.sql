@@ -1,5 +1,6 @@
 -- Rates and the ends of their intervals are proportions, and each rate lies inside its intervals.
 -- severity: error
+-- share of: marts.success_by_day
 select
     created_date,
     success_rate,

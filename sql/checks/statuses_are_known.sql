@@ -1,5 +1,6 @@
 -- Every task has one of the documented statuses and types.
 -- severity: warning
+-- share of: core.operations
 select
     operation_id,
     status_text,

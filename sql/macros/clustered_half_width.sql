@@ -6,13 +6,6 @@ create or replace macro clustered_half_width(sums) as
 case
     when sums.tasks >= 2 then
         student_t_975(sums.tasks - 1)
-        * sqrt(
-            sums.tasks / (sums.tasks - 1.0)
-            * greatest(
-                0.0,
-                sums.success_squared
-                - 2 * sums.success / sums.finished * sums.success_finished
-                + (sums.success / sums.finished) ** 2 * sums.finished_squared
-            )
-        ) / sums.finished
+        * sqrt(sums.tasks / (sums.tasks - 1.0) * clustered_residuals(sums))
+        / sums.finished
 end

@@ -1,5 +1,5 @@
--- All that a roll-up of tasks tells, as one struct to unnest. Takes the struct of `success_sums`, so that every rate is
--- sum over sum, never a mean of rates.
+-- All that a roll-up of tasks tells, as one struct to unnest; its verdict is `success_verdict`. Takes the struct of
+-- `success_sums`, so that every rate is sum over sum, never a mean of rates.
 create or replace macro success_measures(sums) as {
     'operations': sums.operations, -- upgrade tasks
     'operations_finished': sums.clustered.tasks, -- tasks with at least one finished device
@@ -16,12 +16,5 @@ create or replace macro success_measures(sums) as {
     'success_rate_upper': wilson_upper(sums.success, finished(sums.success, sums.fail, sums.timeout)), -- upper end of the 95 % Wilson interval
     'clustered_lower': clustered_lower(sums.clustered), -- lower end where devices of one task fail together
     'clustered_upper': clustered_upper(sums.clustered), -- upper end where devices of one task fail together
-    'rate_of_total': rate_of_total(sums.success, sums.total), -- success / total; null when total is 0
-    'verdict': verdict( -- ok, watch, bad or too_few: the clustered interval against the target
-        clustered_lower(sums.clustered),
-        clustered_upper(sums.clustered),
-        sums.clustered.finished,
-        sums.clustered.tasks,
-        target_success_rate()
-    )
+    'rate_of_total': rate_of_total(sums.success, sums.total) -- success / total; null when total is 0
 }

@@ -1,7 +1,7 @@
 -- The sums that all measures of a roll-up are made from, as one struct.
--- An aggregate over marts.operation_outcomes.
-create or replace macro success_sums(total, wait, processing, success, fail, stop, timeout) as {
-    'operations': count(*),
+-- An aggregate over marts.operation_outcomes. A row for which `is_counted` is false must have no counters.
+create or replace macro success_sums(total, wait, processing, success, fail, stop, timeout, is_counted := true) as {
+    'operations': count(*) filter (where is_counted),
     'total': cast(coalesce(sum(total), 0) as bigint),
     'wait': cast(coalesce(sum(wait), 0) as bigint),
     'processing': cast(coalesce(sum(processing), 0) as bigint),

@@ -6,9 +6,7 @@ with sums as (
         manufacturer_name,
         success_sums(total, wait, processing, success, fail, stop, timeout) as sums
     from marts.operation_outcomes
-    where
-        (since is null or created_at >= cast(since as timestamp))
-        and (until is null or created_at < cast(until as timestamp))
+    where created_between(created_at, since, until)
     group by manufacturer_name
 ),
 
@@ -21,6 +19,7 @@ measures as (
 
 select
     manufacturer_name, -- manufacturer of the targets
-    unnest(measures)
+    unnest(measures),
+    success_verdict(measures) as verdict -- ok, watch, bad or too_few: the clustered interval against the target
 from measures
 order by manufacturer_name

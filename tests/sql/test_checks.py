@@ -52,6 +52,13 @@ def spoil_rates(core):
     core.connection.execute("update marts.success_by_day set success_rate = 1.5")
 
 
+def remake(core):
+    """The one mart that a check reads, made of what the core tables hold now."""
+    core.connection.execute(
+        "create or replace table marts.counter_identities as from marts.counter_identities_between(null, null)"
+    )
+
+
 SPOILERS = {
     "counters_add_up": [lambda core: core.task("x", success=1, total=9)],
     "counters_are_not_negative": [
@@ -78,6 +85,15 @@ SPOILERS = {
         lambda core: core.result("a"),
         lambda core: duplicate(core, "operation_history", sync_id=1),
     ],
+    "counter_identities": [
+        lambda core: remake(
+            core.task("x")
+            .result("x", fail=2, timeout=1, total=2, timeout_in_fail=True)
+            .task("y")
+            .result("y", fail=2, timeout=1, timeout_in_fail=False)
+        ),
+        lambda core: remake(core.task("x", success=1, total=9)),
+    ],
     "quarantine_is_empty": [lambda core: quarantine(core, 1)],
     "quarantine_is_small": [lambda core: quarantine(core, 11)],
     "statuses_are_known": [
@@ -91,6 +107,11 @@ SPOILERS = {
         lambda core: core.connection.execute("update marts.success_by_day set clustered_lower = 0.9"),
         lambda core: core.connection.execute("update marts.success_by_day set success_rate_upper = 1.1"),
         lambda core: core.connection.execute("update marts.success_by_day set clustered_lower = -0.1"),
+    ],
+    "roll_ups_add_up": [
+        lambda core: core.connection.execute("update marts.success_by_week set operations = 3"),
+        lambda core: core.connection.execute("delete from marts.success_by_group"),
+        lambda core: core.connection.execute("update marts.success_by_model_version set success = 7"),
     ],
 }
 CASES = [(name, number, spoil) for name, spoils in SPOILERS.items() for number, spoil in enumerate(spoils)]
@@ -151,4 +172,5 @@ def test_what_the_platform_can_send_is_at_most_a_warning():
         "parts_have_unique_keys",
         "quarantine_is_small",
         "rates_lie_between_0_and_1",
+        "roll_ups_add_up",
     }

@@ -3,6 +3,7 @@
 import datetime as dt
 import itertools
 import random
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -15,10 +16,15 @@ at = dt.datetime.fromisoformat
 
 DIMENSIONS = {
     "success_by_day": ("created_date",),
+    "success_by_week": ("created_week",),
+    "success_by_month": ("created_month",),
     "success_by_type": ("operation_type",),
     "success_by_manufacturer": ("manufacturer_name",),
     "success_by_model": ("manufacturer_name", "model", "device_type"),
     "success_by_version": ("file_version",),
+    "success_by_model_version": ("manufacturer_name", "model", "device_type", "file_version"),
+    "success_by_policy": ("execute_type", "retry_enabled"),
+    "success_by_group": ("device_group",),
 }
 COUNTERS = ("total", "wait", "processing", "success", "fail", "stop", "timeout")
 
@@ -33,6 +39,8 @@ def fleet():
     core.task("empty", model="NB-2", total=0, created_at="2026-03-02 10:00:00")
     core.task("silent", model=None, manufacturer_name=None, file_version=None)
     core.insert("operation_policies", operation_id="a", execute_type="now", retry_enabled=True, retry_times=2)
+    for operation_id, groups, devices in (("a", ["north"], 0), ("b", ["north", "south"], 0), ("c", ["south"], 1)):
+        core.aim(operation_id, groups=groups, devices=[f"d{number}" for number in range(devices)])
     yield core.marts()
     core.connection.close()
 
@@ -97,6 +105,9 @@ def test_success_by_model_row_for_row(fleet):
         ("success_by_type", {"firmware_upgrade": (4, 200, 0.85), "software_upgrade": (1, 0, None)}),
         ("success_by_manufacturer", {"Acme": (4, 200, 0.85), None: (1, 0, None)}),
         ("success_by_version", {"V1.0": (3, 100, 0.9), "V2.0": (1, 100, 0.8), None: (1, 0, None)}),
+        ("success_by_week", {dt.date(2026, 2, 23): (2, 100, 0.9), dt.date(2026, 3, 2): (3, 100, 0.8)}),
+        ("success_by_month", {"2026-03": (5, 200, 0.85)}),
+        ("success_by_group", {"north": (1, 100, 0.9), None: (4, 100, 0.8)}),
     ],
 )
 def test_each_roll_up_has_its_groups(fleet, mart, expected):
@@ -106,6 +117,22 @@ def test_each_roll_up_has_its_groups(fleet, mart, expected):
         for row in fleet.rows(f"from marts.{mart}")
     }
     assert found == expected
+
+
+def test_success_by_policy_keeps_apart_who_is_tried_again(fleet):
+    found = {
+        (row["execute_type"], row["retry_enabled"]): row["operations"]
+        for row in fleet.rows("from marts.success_by_policy")
+    }
+    assert found == {("now", True): 1, (None, None): 4}
+
+
+def test_success_by_model_version_is_one_row_for_each_pair(fleet):
+    found = {
+        (row["model"], row["file_version"]): row["operations"]
+        for row in fleet.rows("from marts.success_by_model_version")
+    }
+    assert found == {("NB-1", "V1.0"): 1, ("NB-1", "V2.0"): 1, ("NB-2", "V1.0"): 2, (None, None): 1}
 
 
 def test_a_task_with_nothing_to_do_counts_as_an_operation_and_never_as_success(core):
@@ -148,8 +175,11 @@ def test_the_marts_of_an_empty_warehouse_are_empty(core):
         assert core.rows(f"from marts.{mart}") == []
 
 
-def test_every_mart_is_tested_here():
-    assert {*DIMENSIONS, "operation_outcomes", "snapshot"} == set(load("marts"))
+def test_every_mart_is_tested():
+    """Roll-ups and what they are made of here, the others in files of their own, which name them."""
+    elsewhere = "".join((Path(__file__).parent / name).read_text() for name in ("test_courses.py", "test_outliers.py"))
+    named = {name for name in load("marts") if f"marts.{name}" in elsewhere}
+    assert {*DIMENSIONS, "operation_outcomes", "snapshot", *named} == set(load("marts"))
 
 
 @pytest.mark.parametrize("mart", DIMENSIONS)

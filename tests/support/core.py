@@ -73,6 +73,23 @@ class Core:
         )
         return self
 
+    def aim(self, operation_id, *, groups=(), devices=()):
+        """Targets of a task that is there."""
+        for target_type, targets in (("device_group", groups), ("device", devices)):
+            for position, target_id in enumerate(targets):
+                self.insert(
+                    "operation_targets",
+                    operation_id=operation_id,
+                    target_type=target_type,
+                    position=position,
+                    target_id=target_id,
+                )
+        self.connection.execute(
+            "update core.operations set device_group_count = ?, named_device_count = ? where operation_id = ?",
+            [len(groups), len(devices), operation_id],
+        )
+        return self
+
     def sync(self, sync_id, **values):
         self.insert("syncs", sync_id=sync_id, **(SYNC | values))
         return self

@@ -1,0 +1,23 @@
+-- The upgrade tasks that name a device, oldest first. Tasks aimed at a group don't say which devices are in it.
+-- grain: one task that names the device
+-- parameters: device_id
+-- The platform counts devices, it does not list them by outcome: status and counters are the task's, not the device's.
+select
+    targets.target_id as device_id, -- the device
+    outcomes.created_at, -- when the task was created, UTC
+    outcomes.operation_id, -- the task's id
+    outcomes.operation_type, -- firmware_upgrade or software_upgrade
+    outcomes.file_version, -- version that the task installs
+    outcomes.status, -- the task's status
+    outcomes.started_at, -- when it was started
+    outcomes.stopped_at, -- when it ended
+    outcomes.removed_at, -- when it was found to be gone from the platform
+    outcomes.total, -- devices that the task operates on
+    outcomes.finished, -- success + fail + timeout of the task
+    outcomes.success_rate -- success / finished of the task
+from core.operation_targets as targets
+inner join marts.operation_outcomes as outcomes on targets.operation_id = outcomes.operation_id
+where
+    targets.target_type = 'device'
+    and targets.target_id = device_id
+order by outcomes.created_at, outcomes.operation_id
