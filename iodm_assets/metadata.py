@@ -89,8 +89,8 @@ def publication_metadata(
 ) -> Metadata:
     """What one relation of the published file holds, and where it came from.
 
-    The columns of marts are known from the file only; those of core tables stand in their definitions. A view's rows are
-    not counted: that would be the work that a view saves.
+    The columns of marts are known from the file only; those of core tables stand in their definitions. A view's
+    rows are not counted: that would be the work that a view saves.
     """
     schema = {"dagster/column_schema": published.columns[relation]} if relation.startswith("marts/") else {}
     rows = {"dagster/row_count": published.rows[relation]} if relation in published.rows else {}

@@ -17,11 +17,14 @@ import click
 import msgspec
 
 from pipelines.errors import IodmError
+from pipelines.models import load
 from pipelines.progress import reporting
 from pipelines.settings import Settings, load_settings
 from pipelines.warehouse import Warehouse, open_warehouse
 
 UNEXPECTED = 70  # EX_SOFTWARE of sysexits.h: a fault of this program, not of what it was given
+
+DIMENSIONS = ["day", "week", "month", "type", "manufacturer", "model", "version", "model_version", "policy", "group"]
 
 log = logging.getLogger("iodm")
 
@@ -78,7 +81,7 @@ def demo() -> None:
     with reporting() as reporter:
         settings = run_demo(load_settings(), reporter, lambda text: click.echo(text, err=True))
     warehouse = open_warehouse(settings)
-    _show_report(warehouse, "model", None, None, "table")
+    _show_report(warehouse, "success_by_model", None, None, "table")
     click.echo("\nWhere to go next:")
     program = "iodm" if shutil.which("iodm") else sys.argv[0]
     for arguments in ("report --by version", 'sql "from marts.success_by_day"', "status"):
@@ -154,18 +157,36 @@ def plan() -> None:
 
 @cli.command()
 @click.option(
-    "--by",
-    type=click.Choice(["day", "type", "manufacturer", "model", "version"]),
-    default="model",
-    show_default=True,
-    help="What to group by.",
+    "--by", type=click.Choice(DIMENSIONS), help="Success rates, grouped by this; by model, if nothing is said."
 )
+@click.option(
+    "--mart", metavar="NAME", help="Any other report: failure_hotspots, stalled_operations, success_at_age, …"
+)
+@click.option("--device", "device_id", metavar="ID", help="The upgrade tasks that name this device.")
 @click.option("--since", type=click.DateTime(), help="Only tasks created from then on (UTC).")
 @click.option("--until", type=click.DateTime(), help="Only tasks created before then (UTC).")
 @_format_option
-def report(*, by: str, since: datetime | None, until: datetime | None, output_format: str) -> None:
-    """Success rates, with intervals and verdicts."""
-    _show_report(_existing_warehouse(), by, since, until, output_format)
+def report(
+    *,
+    by: str | None,
+    mart: str | None,
+    device_id: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    output_format: str,
+) -> None:
+    """Success rates, with intervals and verdicts, and every other report of the published file."""
+    if sum(option is not None for option in (by, mart, device_id)) > 1:
+        raise click.UsageError("--by, --mart and --device are three kinds of report: give one.")
+    if device_id is not None and (since or until):
+        raise click.UsageError("--device shows all the tasks of a device: --since and --until don't go with it.")
+    if device_id is not None:
+        from pipelines.output import show  # noqa: PLC0415
+        from pipelines.report import device_history  # noqa: PLC0415
+
+        show(device_history(_existing_warehouse(), device_id), output_format)
+        return
+    _show_report(_existing_warehouse(), mart or f"success_by_{by or 'model'}", since, until, output_format)
 
 
 @cli.command()
@@ -266,21 +287,23 @@ def prune(*, keep_days: int, yes: bool) -> None:
 
 
 def _show_report(
-    warehouse: Warehouse, by: str, since: datetime | None, until: datetime | None, output_format: str
+    warehouse: Warehouse, mart: str, since: datetime | None, until: datetime | None, output_format: str
 ) -> None:
     from pipelines.output import show  # noqa: PLC0415
+    from pipelines.report import rows_of  # noqa: PLC0415
     from pipelines.report import status as read_status  # noqa: PLC0415
-    from pipelines.report import success_rates  # noqa: PLC0415
 
-    rates = success_rates(warehouse, by, since, until, every_column=output_format != "table")
-    if output_format == "table":
-        snapshot = read_status(warehouse)["snapshot"]
-        click.echo(
-            f"Success rates by {by} of {snapshot['operations']:,} upgrade tasks, "
-            f"observed {snapshot['observed_at']} UTC, {snapshot['grade']}, target {snapshot['target_success_rate']:.0%}"
-        )
-    show(rates, output_format)
-    if output_format == "table" and snapshot["operations_outside_rates"]:
+    rows = rows_of(warehouse, mart, since, until, every_column=output_format != "table")
+    if output_format != "table":
+        show(rows, output_format)
+        return
+    snapshot = read_status(warehouse)["snapshot"]
+    click.echo(
+        f"{load('marts')[mart].description.split('. ')[0].rstrip('.')}. {snapshot['operations']:,} upgrade tasks, "
+        f"observed {snapshot['observed_at']} UTC, {snapshot['grade']}, target {snapshot['target_success_rate']:.0%}"
+    )
+    show(rows, output_format)
+    if snapshot["operations_outside_rates"]:
         click.echo(
             f"{snapshot['operations_outside_rates']:,} tasks are outside the rates: their records are broken "
             '(`iodm sql "from core.quarantine"`).'

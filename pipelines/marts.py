@@ -1,9 +1,9 @@
 """Macros and marts: the SQL of `sql/macros` and `sql/marts` run in a file that is being built, with their comments.
 
-A mart is a table, or a view where its header says `relation: view`. Where the header names the parameters `since, until`
-it is also the table macro `marts.<name>_between`, and the table is what that gives for two nulls; where it says
-`window: created_at` the macro picks rows of the table. With other parameters it is a table macro alone. What is served and
-what is refused is decided in `publish`.
+A mart is a table, or a view where its header says `relation: view`. Where the header names the parameters `since,
+until` it is also the table macro `marts.<name>_between`, and the table is what that gives for two nulls; where it says
+`window: created_at` the macro picks rows of the table. With other parameters it is a table macro alone. What is served
+and what is refused is decided in `publish`.
 """
 
 from __future__ import annotations

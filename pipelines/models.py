@@ -40,6 +40,12 @@ class Model:
         """True if there is a table macro `<name>_between(since, until)` beside it."""
         return self.parameters == WINDOW or "window" in self.header
 
+    @property
+    def order(self) -> str:
+        """What its rows are ordered by, in terms of its own columns: a table does not keep the order of its query."""
+        last = re.search(r"\norder by ([^()]+)$", self.sql)
+        return re.sub(r"\b\w+\.", "", last[1]) if last else "all"
+
 
 def sql_folder() -> Path:
     """The folder of SQL: inside the package in a wheel, beside it in the repository."""

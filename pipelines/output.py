@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # who only prints a report need not load what makes calls
     from pipelines.extract.forecast import Forecast
     from pipelines.platform.quota import Quota
 
-_PERCENT = ("rate", "lower", "upper")
+_PERCENT = ("rate", "lower", "upper", "share", "limit", "centre")
 
 
 def show(result: Result, output_format: str) -> None:
@@ -115,13 +115,18 @@ def _show_table(result: Result) -> None:
         table.add_row(*(_cell(name, value) for name, value in zip(result.columns, row, strict=True)))
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 10_000)  # a pipe has no width to fold to
     console.print(table)
+    if not result.rows:
+        click.echo("No rows.", err=True)
 
 
 def _cell(name: str, value: Any) -> str:  # noqa: ANN401 - whatever a query selects
     if value is None:
         return "-"
     if isinstance(value, float):
-        return f"{value:.1%}" if name.endswith(_PERCENT) or name.startswith("rate_") else f"{value:,.4g}"
+        if name.endswith("_seconds"):
+            return str(timedelta(seconds=round(value)))
+        is_share = name.endswith(_PERCENT) or name.startswith(("rate_", "share_"))
+        return f"{value:.1%}" if is_share else f"{value:,.4g}"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     if isinstance(value, datetime):

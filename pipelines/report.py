@@ -53,27 +53,44 @@ def open_published(warehouse: Warehouse) -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-def success_rates(
-    warehouse: Warehouse, by: str, since: datetime | None, until: datetime | None, *, every_column: bool = False
+def rows_of(
+    warehouse: Warehouse, mart: str, since: datetime | None = None, until: datetime | None = None, *, every_column: bool
 ) -> Result:
-    """Success rates of the tasks created in [since, until), UTC, in the order of the dimension.
+    """A mart's rows for the tasks created in [since, until), UTC; of roll-ups the main measures, or every column.
 
     Raises:
+        SettingsError: there is no such mart with a time window.
         StorageError: nothing is published.
     """
+    windowed = {name: model for name, model in load("marts").items() if model.has_window}
+    if mart not in windowed:
+        raise SettingsError(f"there is no report {mart!r}", advice=f"Reports are {', '.join(windowed)}")
+    model = windowed[mart]
     with open_published(warehouse) as connection:
-        cursor = connection.execute(
-            f"select * from marts.success_by_{by}_between($since, $until) order by all",
-            {"since": since, "until": until},
-        )
+        if since is None and until is None:
+            cursor = connection.execute(f"from marts.{mart} order by {model.order}")
+        else:
+            cursor = connection.execute(
+                f"from marts.{mart}_between($since, $until) order by {model.order}", {"since": since, "until": until}
+            )
         result = _result(cursor)
-    if every_column:
+    if every_column or "success_measures(" not in model.sql:
         return result
     hidden = column_comments(load("macros")["success_measures"]).keys() - set(SHOWN_MEASURES)
     kept = [index for index, name in enumerate(result.columns) if name not in hidden]
     return Result(
         [result.columns[index] for index in kept], [tuple(row[index] for index in kept) for row in result.rows]
     )
+
+
+def device_history(warehouse: Warehouse, device_id: str) -> Result:
+    """The tasks that name a device, oldest first.
+
+    Raises:
+        StorageError: nothing is published.
+    """
+    with open_published(warehouse) as connection:
+        return _result(connection.execute("from marts.device_history($device_id)", {"device_id": device_id}))
 
 
 def query(warehouse: Warehouse, sql: str) -> Result:

@@ -1,9 +1,10 @@
 -- Active tasks whose counters have stood still for longer than 95 % of their peers ever did.
 -- grain: one active, living task
 -- window: created_at
--- Standstill is what syncs saw: from the sync that first met these counters to the last one that met them still. What
--- happened while no sync looked counts for neither side, an interrupted sync has not looked at everything, and a task with
--- a custom policy has nothing to do before its window starts.
+-- A task's own standstill is what syncs surely saw: from the one that first met its counters to the last that looked. A
+-- peer's is the longest that it can have been: from the last look before the sync that met its counters, to the sync that
+-- met others. So a gap between syncs makes no task look stalled. An interrupted sync has not looked at everything, and a
+-- task with a custom policy has nothing to do before its window starts.
 -- Peers are the ended tasks of the 90 days before the last sync, each with its longest standstill: those of the same
 -- type and model, or of the same type where there are fewer than 20. With fewer than 20 there too, nothing is said.
 with looks as (
@@ -26,6 +27,7 @@ recent as (
         outcomes.manufacturer_name,
         outcomes.model,
         outcomes.device_type,
+        outcomes.created_at,
         outcomes.status in ('wait', 'processing') as is_active
     from marts.operation_outcomes as outcomes
     cross join last_look
@@ -61,25 +63,12 @@ changes as (
         operation_id,
         sync_id,
         observed_at,
-        lead(sync_id) over story as next_sync_id
+        lead(observed_at) over story as next_observed_at
     from compared
     where
         counters_before is null
         or counters is distinct from counters_before
     window story as (partition by operation_id order by sync_id)
-),
-
--- The look before the one that met the next change is the last that met these counters.
-standstills as (
-    select
-        changes.operation_id,
-        changes.next_sync_id is null as is_last,
-        greatest(changes.observed_at, policies.start_at) as since_at,
-        case when changes.next_sync_id is null then last_look.finished_at else looks.previous_finished_at end as until_at
-    from changes
-    cross join last_look
-    left join looks on changes.next_sync_id = looks.sync_id
-    left join core.operation_policies as policies on changes.operation_id = policies.operation_id
 ),
 
 longest as (
@@ -88,12 +77,17 @@ longest as (
         recent.manufacturer_name,
         recent.model,
         recent.device_type,
-        max(greatest(0, epoch(standstills.until_at) - epoch(standstills.since_at))) as seconds
-    from standstills
-    inner join recent on standstills.operation_id = recent.operation_id
+        max(
+            epoch(changes.next_observed_at)
+            - epoch(greatest(recent.created_at, policies.start_at, coalesce(looks.previous_finished_at, changes.observed_at)))
+        ) as seconds
+    from changes
+    inner join recent on changes.operation_id = recent.operation_id
+    left join looks on changes.sync_id = looks.sync_id
+    left join core.operation_policies as policies on changes.operation_id = policies.operation_id
     where
         not recent.is_active
-        and not standstills.is_last
+        and changes.next_observed_at is not null
     group by recent.operation_id, recent.operation_type, recent.manufacturer_name, recent.model, recent.device_type
 ),
 
@@ -129,17 +123,19 @@ select
     outcomes.model, -- model of the targets
     outcomes.device_type, -- device type of the targets
     outcomes.file_version, -- version that the task installs
-    standstills.since_at as unchanged_since, -- platform's clock when a sync first met these counters, or the start of its window
-    epoch(standstills.until_at) - epoch(standstills.since_at) as unchanged_seconds, -- from then to the last sync
+    greatest(changes.observed_at, policies.start_at) as unchanged_since, -- platform's clock when a sync first met these counters, or the start of its window
+    epoch(last_look.finished_at) - epoch(greatest(changes.observed_at, policies.start_at)) as unchanged_seconds, -- from then to the last sync
     coalesce(of_model.usual_seconds, of_type.usual_seconds) as usual_seconds, -- 95 % of the peers never stood still for longer
     coalesce(of_model.peers, of_type.peers) as peers, -- ended tasks compared with
     case when of_model.peers is null then 'type' else 'model' end as peers_share, -- what the peers share with the task: model, or only type
     outcomes.total, -- devices that the task operates on
     outcomes.finished, -- success + fail + timeout
     outcomes.wait + outcomes.processing as devices_left -- devices that wait or are being upgraded
-from standstills
-inner join marts.operation_outcomes as outcomes on standstills.operation_id = outcomes.operation_id
-inner join recent on outcomes.operation_id = recent.operation_id
+from changes
+cross join last_look
+inner join marts.operation_outcomes as outcomes on changes.operation_id = outcomes.operation_id
+inner join recent on changes.operation_id = recent.operation_id
+left join core.operation_policies as policies on changes.operation_id = policies.operation_id
 left join of_model
     on
         outcomes.operation_type is not distinct from of_model.operation_type
@@ -149,6 +145,6 @@ left join of_model
 left join of_type on outcomes.operation_type is not distinct from of_type.operation_type
 where
     recent.is_active
-    and standstills.is_last
+    and changes.next_observed_at is null
     and unchanged_seconds > coalesce(of_model.usual_seconds, of_type.usual_seconds)
 order by unchanged_seconds desc, outcomes.operation_id asc

@@ -1,0 +1,297 @@
+"""Rows in, rows out for the marts about time: how long, how far at which age, and who stands still."""
+
+import datetime as dt
+
+import pytest
+
+DAY = "2026-03-01"
+
+
+def at(text):
+    return dt.datetime.fromisoformat(f"{DAY} {text}" if len(text) <= 8 else text)
+
+
+def hours(*numbers):
+    """These hours of the first day as times of syncs; more than 24 reach into the next days."""
+    return [at("00:00:00") + dt.timedelta(hours=number) for number in numbers]
+
+
+def ages(core, **where):
+    """Rates at each age, as (operations, not observed, too young, success, finished)."""
+    condition = " and ".join(f"{name} = '{value}'" for name, value in where.items()) or "true"
+    return {
+        row["age_hours"]: tuple(
+            row[name]
+            for name in ("operations", "operations_not_observed", "operations_too_young", "success", "finished")
+        )
+        for row in core.rows(f"from marts.success_at_age where {condition}")
+    }
+
+
+def test_durations_are_percentiles_of_what_is_over(core):
+    core.sync(1)
+    for minutes in range(1, 101):
+        started = at("08:00:00") + dt.timedelta(minutes=minutes)
+        core.task(f"t{minutes}", started_at=started, stopped_at=started + dt.timedelta(seconds=minutes))
+    core.task("running", started_at=at("08:01:40"))
+    core.task("waiting")
+    core.task("backwards", started_at=at("07:59:00"), stopped_at=at("07:58:00"))
+    core.task("other", model="NB-2", started_at=at("08:00:00"), stopped_at=at("08:00:00"))
+    core.marts()
+    first, second = core.rows("from marts.operation_durations order by model")
+    assert (first["operations"], first["operations_started"], first["operations_stopped"]) == (103, 101, 100)
+    assert first["start_to_stop_median_seconds"] == 50.5
+    assert first["start_to_stop_p90_seconds"] == pytest.approx(90.1)
+    assert first["start_to_stop_p95_seconds"] == pytest.approx(95.05)
+    assert first["create_to_start_median_seconds"] == 50 * 60
+    assert (second["start_to_stop_p95_seconds"], second["create_to_start_median_seconds"]) == (0, 0)
+
+
+def test_durations_of_nothing_are_null(core):
+    core.sync(1).task("waiting").marts()
+    (row,) = core.rows("from marts.operation_durations")
+    assert (row["operations"], row["operations_stopped"], row["start_to_stop_median_seconds"]) == (1, 0, None)
+
+
+def test_successful_upgrades_are_cumulated_by_version(core):
+    core.sync(1)
+    core.task("a", success=3).task("b", success=2, fail=5).task("waits", wait=4)
+    core.task("c", success=10, created_at="2026-03-04 00:00:00").task("none", created_at="2026-03-03 00:00:00")
+    core.task("d", success=7, file_version="V2.0", created_at="2026-03-02 00:00:00")
+    core.marts()
+    assert [
+        (row["file_version"], row["created_date"].day, row["success"], row["success_cumulated"])
+        for row in core.rows("from marts.successful_upgrades_by_version order by all")
+    ] == [("V1.0", 1, 5, 5), ("V1.0", 3, 0, 5), ("V1.0", 4, 10, 15), ("V2.0", 2, 7, 7)]
+    (row,) = core.rows("from marts.successful_upgrades_by_version_between('2026-03-03 12:00:00', null)")
+    assert row["success_cumulated"] == 10
+
+
+def test_a_device_has_its_tasks_in_order_and_nobody_elses(core):
+    core.sync(1)
+    core.task("late", created_at="2026-03-02 00:00:00", status="failed", fail=1).aim("late", devices=["d1"])
+    core.task("early", success=1, fail=1).aim("early", devices=["d2", "d1"])
+    core.task("group", success=1).aim("group", groups=["d1"])
+    core.task("other", success=1).aim("other", devices=["d2"])
+    core.marts()
+    rows = core.rows("from marts.device_history('d1')")
+    assert [(row["operation_id"], row["status"], row["success_rate"]) for row in rows] == [
+        ("early", "success", 0.5),
+        ("late", "failed", 0.0),
+    ]
+    assert core.rows("from marts.device_history('d3')") == []
+
+
+def test_progress_curves_show_each_change_at_its_age(core):
+    core.looks(*hours(1, 2, 3))
+    core.course(
+        "a",
+        (1, {"wait": 10}),
+        (2, {"success": 4, "fail": 1, "wait": 5}),
+        (3, {"success": 8, "timeout": 2}),
+        created_at=at("00:30:00"),
+    )
+    core.insert("operation_history", operation_id="b", sync_id=2, observed_at=at("02:00:00"), status="wait")
+    core.task("b", status="wait", created_at=at("02:00:00"))
+    core.marts()
+    rows = core.rows("from marts.progress_curves order by all")
+    assert [
+        (row["operation_id"], row["age_seconds"], row["status"], row["share_finished"], row["share_succeeded"])
+        for row in rows
+    ] == [
+        ("a", 1800, "processing", 0, 0),
+        ("a", 5400, "processing", 0.5, 0.4),
+        ("a", 9000, "success", 1, 0.8),
+        ("b", 0, "wait", None, None),
+    ]
+    between = core.rows("from marts.progress_curves_between('2026-03-01 00:31:00', null)")
+    assert [row["operation_id"] for row in between] == ["b"]
+
+
+def test_success_at_age_takes_the_state_that_syncs_knew_at_that_age(core):
+    core.looks(*hours(*range(1, 60)))
+    core.course(
+        "a",
+        (1, {"wait": 10}),
+        (2, {"success": 2, "wait": 8}),
+        (6, {"success": 5, "fail": 1, "wait": 4}),
+        (30, {"success": 9, "fail": 1}),
+        created_at=at("00:30:00"),
+    )
+    core.marts()
+    assert ages(core) == {
+        1: (1, 0, 0, 0, 0),
+        6: (1, 0, 0, 5, 6),
+        24: (1, 0, 0, 5, 6),
+        168: (0, 0, 1, 0, 0),
+    }
+
+
+def test_a_warehouse_that_first_meets_an_old_task_knows_nothing_of_its_youth(core):
+    core.looks(*hours(40, 41, 42))
+    core.course("old", (1, {"success": 9, "fail": 1}), created_at=at("00:00:00"))
+    core.marts()
+    assert ages(core) == {
+        1: (0, 1, 0, 0, 0),
+        6: (0, 1, 0, 0, 0),
+        24: (0, 1, 0, 0, 0),
+        168: (0, 0, 1, 0, 0),
+    }
+    assert {row["success_rate"] for row in core.rows("from marts.success_at_age")} == {None}
+
+
+@pytest.mark.parametrize(
+    ("looks", "expected"),
+    [
+        ([0.5, 23.9, 30], (1, 0, 0, 3, 3)),  # a sync shortly before the age
+        ([0.5, 21.6, 30], (1, 0, 0, 3, 3)),  # 10 % of the age before it, just
+        ([0.5, 21.5, 30], (0, 1, 0, 0, 0)),  # longer before
+        ([0.5, 2, 26.4], (1, 0, 0, 7, 7)),  # 10 % of the age after it, and none before: what that sync met
+        ([0.5, 2, 26.5], (0, 1, 0, 0, 0)),  # longer after: a gap says nothing
+        ([0.5, 24, 30], (1, 0, 0, 3, 3)),  # at that very moment
+        ([0.5, 23, 23.5], (0, 0, 1, 0, 0)),  # not that old yet
+    ],
+)
+def test_a_day_is_observed_only_if_a_sync_looked_around_it(core, looks, expected):
+    core.looks(*hours(*looks))
+    states = [(1, {"wait": 7}), (2, {"success": 3, "wait": 4}), (3, {"success": 7})]
+    core.course("a", *states, created_at=at("00:00:00")).marts()
+    assert ages(core)[24] == expected
+
+
+def test_around_an_hour_is_within_an_hour(core):
+    core.looks(*hours(0.25, 1.75, 9))
+    core.course("a", (1, {"wait": 5}), (2, {"success": 5}), created_at=at("00:00:00"))
+    core.marts()
+    assert ages(core)[1] == (1, 0, 0, 0, 0)  # the look at 0:15 is within the hour, and the nearest before
+    assert ages(core)[6] == (0, 1, 0, 0, 0)
+
+
+def test_an_interrupted_sync_has_not_looked(core):
+    core.looks(*hours(0.1)).looks(*hours(24), mode="interrupted").looks(*hours(40))
+    core.course("a", (1, {"wait": 5}), (3, {"success": 5}), created_at=at("00:00:00"))
+    core.marts()
+    assert ages(core)[24] == (0, 1, 0, 0, 0)
+
+
+def test_success_at_age_is_by_model_and_version_and_has_a_window(core):
+    core.looks(*hours(0, 1, 2, 3))
+    core.course("a", (1, {"wait": 2}), (2, {"success": 2}), created_at=at("00:00:00"))
+    core.course("b", (2, {"wait": 2}), (3, {"success": 1, "fail": 1}), created_at=at("01:00:00"), file_version="V2.0")
+    core.marts()
+    assert ages(core, file_version="V1.0")[1] == (1, 0, 0, 2, 2)
+    assert ages(core, file_version="V2.0")[1] == (1, 0, 0, 1, 2)
+    rows = core.rows("from marts.success_at_age_between('2026-03-01 00:30:00', null) where age_hours = 1")
+    assert [(row["file_version"], row["operations"]) for row in rows] == [("V2.0", 1)]
+
+
+def peers(core, count, steps, **values):
+    """Ended tasks that moved at these syncs."""
+    for number in range(count):
+        states = [(sync_id, {"success": done, "wait": len(steps) - done}) for done, sync_id in enumerate(steps)]
+        core.course(f"peer-{values}-{number}", *states, created_at=at("00:00:00"), **values)
+
+
+def stalled(core):
+    return {row["operation_id"]: row for row in core.rows("from marts.stalled_operations")}
+
+
+def test_a_task_stalls_when_it_stands_still_for_longer_than_its_peers_did(core):
+    core.looks(*hours(*range(30)))
+    peers(core, 20, [1, 3, 6])  # the longest standstill: from the look at 1:00, or later, to 5:00
+    running = {"status": "processing", "created_at": at("00:00:00")}
+    core.course("still", (25, {"success": 1, "wait": 4, "processing": 2}), **running)
+    core.course("moves", (20, {"wait": 5}), (26, {"success": 1, "wait": 4}), **running)
+    core.course("gone", (1, {"wait": 5}), **running, removed_at=at("09:00:00"))
+    core.marts()
+    (row,) = stalled(core).values()
+    assert (row["operation_id"], row["unchanged_since"]) == ("still", hours(24)[0])
+    assert (row["unchanged_seconds"], row["usual_seconds"]) == (5 * 3600, 4 * 3600)
+    assert (row["peers"], row["peers_share"], row["finished"], row["devices_left"]) == (20, "model", 1, 6)
+
+
+def test_a_status_that_changes_without_the_counters_is_no_movement(core):
+    core.looks(*hours(*range(30)))
+    peers(core, 20, [1, 3, 6])
+    core.course("still", (2, {"wait": 5}), (29, {"wait": 5}), status="processing", created_at=at("00:00:00"))
+    core.marts()
+    assert stalled(core)["still"]["unchanged_since"] == hours(1)[0]
+
+
+def test_a_gap_between_syncs_makes_no_task_look_stalled(core):
+    core.looks(*hours(0, 1, 2, 50, 51))
+    peers(core, 20, [1, 2, 4])
+    core.course("seen again", (4, {"wait": 5}), status="processing", created_at=at("00:00:00"))
+    core.course("across", (3, {"wait": 5}), status="processing", created_at=at("00:00:00"))
+    core.marts()
+    assert stalled(core) == {}
+
+
+@pytest.mark.parametrize(("more", "expected"), [(0, {}), (1, {"firmware": ("type", 20)})])
+def test_with_few_peers_of_its_model_a_task_is_compared_with_its_type_or_with_nobody(core, more, expected):
+    core.looks(*hours(*range(30)))
+    peers(core, 19, [1, 2, 3])
+    peers(core, 19, [1, 2, 3], model="NB-2", operation_type="software_upgrade")
+    peers(core, more, [1, 2, 9], model="NB-2")
+    running = {"status": "wait", "created_at": at("00:00:00")}
+    core.course("firmware", (5, {"wait": 5}), **running)
+    core.course("software", (5, {"wait": 5}), **running, operation_type="software_upgrade", model="NB-3")
+    core.marts()
+    assert {name: (row["peers_share"], row["peers"]) for name, row in stalled(core).items()} == expected
+
+
+def test_a_task_has_nothing_to_do_before_its_window_starts(core):
+    core.looks(*hours(*range(30)))
+    peers(core, 20, [1, 2, 3])
+    for operation_id, start in (("scheduled", 40), ("due", 4)):
+        core.course(operation_id, (1, {"wait": 5}), status="wait", created_at=at("00:00:00"))
+        core.insert("operation_policies", operation_id=operation_id, execute_type="custom", start_at=hours(start)[0])
+    core.marts()
+    assert {name: row["unchanged_since"] for name, row in stalled(core).items()} == {"due": hours(4)[0]}
+
+
+def test_stalled_operations_can_be_picked_by_their_creation(core):
+    core.looks(*hours(*range(30)))
+    peers(core, 20, [1, 2, 3])
+    core.course("still", (5, {"wait": 5}), status="wait", created_at=at("00:00:00"))
+    core.marts()
+    assert len(core.rows("from marts.stalled_operations_between('2026-03-01', '2026-03-02')")) == 1
+    assert core.rows("from marts.stalled_operations_between('2026-03-02', null)") == []
+
+
+def test_counter_identities_show_where_the_timeouts_of_a_model_are(core):
+    core.sync(1)
+    for number, (model, values) in enumerate(
+        [
+            ("in", {"fail": 3, "timeout": 1, "total": 3, "timeout_in_fail": True}),
+            ("in", {"success": 3}),
+            ("beside", {"fail": 3, "timeout": 1, "timeout_in_fail": False}),
+            ("both", {"fail": 3, "timeout": 1, "timeout_in_fail": False}),
+            ("both", {"fail": 3, "timeout": 1, "total": 3, "timeout_in_fail": True}),
+            ("silent", {"success": 3}),
+            ("broken", {"success": 3, "total": 9}),
+        ]
+    ):
+        core.task(str(number), model=model).result(str(number), **values)
+    core.task("derived", model="silent").result("derived", fail=3, timeout=1)
+    core.connection.execute("update core.operation_results set total_is_derived = true where operation_id = 'derived'")
+    core.marts()
+    found = {
+        row["model"]: (
+            row["timeouts"],
+            row["operations"],
+            row["total_is_derived"],
+            row["no_timeouts"],
+            row["timeout_inside_fail"],
+            row["timeout_beside_fail"],
+            row["neither"],
+        )
+        for row in core.rows("from marts.counter_identities")
+    }
+    assert found == {
+        "in": ("inside", 2, 0, 1, 1, 0, 0),
+        "beside": ("beside", 1, 0, 0, 0, 1, 0),
+        "both": ("both", 2, 0, 0, 1, 1, 0),
+        "silent": ("unknown", 2, 1, 1, 0, 0, 0),
+        "broken": ("unknown", 1, 0, 0, 0, 0, 1),
+    }

@@ -94,6 +94,32 @@ class Core:
         self.insert("syncs", sync_id=sync_id, **(SYNC | values))
         return self
 
+    def looks(self, *moments, mode="incremental"):
+        """Syncs that finished at these times, numbered from the next free number on."""
+        for moment in moments:
+            number = self.value("(select coalesce(max(sync_id), 0) + 1 from core.syncs)")
+            self.sync(number, mode=mode, started_at=moment, finished_at=moment)
+        return self
+
+    def course(self, operation_id, *states, **values):
+        """A task whose states syncs met: each a sync's number and the counters, the last one today's."""
+        finished = self.rows("select sync_id, finished_at from core.syncs")
+        times = {row["sync_id"]: row["finished_at"] for row in finished}
+        numbers = {}
+        for sync_id, numbers in states:
+            every = dict.fromkeys(COUNTERS, 0) | numbers
+            every.setdefault("total", sum(every[name] for name in COUNTERS))
+            status = values.get("status", "success") if sync_id == states[-1][0] else "processing"
+            self.insert(
+                "operation_history",
+                operation_id=operation_id,
+                observed_at=times[sync_id],
+                sync_id=sync_id,
+                status=status,
+                **every,
+            )
+        return self.task(operation_id, _first_observed_at=times[states[0][0]], **numbers, **values)
+
     def marts(self):
         build_marts(self.connection, 7, 0.95, dt.datetime.fromisoformat("2026-03-04T12:30"))
         return self
