@@ -24,17 +24,32 @@ last_look as (
     from looks
 ),
 
-tasks as (
+-- Numbers stand for the names while tasks are joined: four texts in each of millions of rows would fill the memory.
+groups as (
     select
-        operation_id,
         manufacturer_name,
         model,
         device_type,
         file_version,
-        created_at,
-        first_observed_at
+        row_number() over () as group_id
     from marts.operation_outcomes
-    where created_between(created_at, since, until)
+    group by manufacturer_name, model, device_type, file_version
+),
+
+tasks as (
+    select
+        outcomes.operation_id,
+        outcomes.created_at,
+        outcomes.first_observed_at,
+        groups.group_id
+    from marts.operation_outcomes as outcomes
+    inner join groups
+        on
+            outcomes.manufacturer_name is not distinct from groups.manufacturer_name
+            and outcomes.model is not distinct from groups.model
+            and outcomes.device_type is not distinct from groups.device_type
+            and outcomes.file_version is not distinct from groups.file_version
+    where created_between(outcomes.created_at, since, until)
 ),
 
 moments as (
@@ -89,48 +104,75 @@ newest as (
 
 every_age as (
     select
-        tasks.*,
+        tasks.operation_id,
+        tasks.group_id,
+        tasks.created_at,
         unnest([1, 6, 24, 168]) as age_hours,
         unnest([newest.at_1, newest.at_6, newest.at_24, newest.at_168]) as observed_at
     from tasks
     left join newest on tasks.operation_id = newest.operation_id
 ),
 
-sums as (
+left_out as (
     select
-        every_age.manufacturer_name,
-        every_age.model,
-        every_age.device_type,
-        every_age.file_version,
+        every_age.group_id,
         every_age.age_hours,
         count(*) filter (where every_age.created_at + to_hours(every_age.age_hours) > last_look.finished_at) as operations_too_young,
         count(*) filter (
             where every_age.created_at + to_hours(every_age.age_hours) <= last_look.finished_at and every_age.observed_at is null
-        ) as operations_not_observed,
-        success_sums(
-            history.total, history.wait, history.processing, history.success, history.fail, history.stop, history.timeout,
-            is_counted := every_age.observed_at is not null
-        ) as sums
+        ) as operations_not_observed
     from every_age
     cross join last_look
-    left join core.operation_history as history
+    group by every_age.group_id, every_age.age_hours
+),
+
+counted as (
+    select
+        every_age.group_id,
+        every_age.age_hours,
+        true as is_counted,
+        history.total,
+        history.wait,
+        history.processing,
+        history.success,
+        history.fail,
+        history.stop,
+        history.timeout
+    from every_age
+    inner join core.operation_history as history
         on
             every_age.operation_id = history.operation_id
             and every_age.observed_at = history.observed_at
-    group by every_age.manufacturer_name, every_age.model, every_age.device_type, every_age.file_version, every_age.age_hours
+    union all by name
+    select
+        group_id,
+        age_hours,
+        false as is_counted -- so that a group of which nothing is known has its row
+    from left_out
+),
+
+sums as (
+    select
+        group_id,
+        age_hours,
+        success_sums(total, wait, processing, success, fail, stop, timeout, is_counted := is_counted) as sums
+    from counted
+    group by group_id, age_hours
 ),
 
 measures as (
     select
-        manufacturer_name,
-        model,
-        device_type,
-        file_version,
-        age_hours,
-        operations_too_young,
-        operations_not_observed,
-        success_measures(sums) as measures
+        groups.manufacturer_name,
+        groups.model,
+        groups.device_type,
+        groups.file_version,
+        left_out.age_hours,
+        left_out.operations_too_young,
+        left_out.operations_not_observed,
+        success_measures(sums.sums) as measures
     from sums
+    inner join left_out on sums.group_id = left_out.group_id and sums.age_hours = left_out.age_hours
+    inner join groups on sums.group_id = groups.group_id
 )
 
 select
