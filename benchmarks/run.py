@@ -1,8 +1,9 @@
 """How fast is it, and how much memory does it take? Prints figures, and writes them to benchmarks/results/.
 
-    python benchmarks/run.py                                  both parts, about six minutes
+    python benchmarks/run.py                                  all parts, about ten minutes
     python benchmarks/run.py compare --rounds 3               against a bare loop, dlt and pandas
     python benchmarks/run.py rebuild --rebuild-tasks 4000000  peak memory where it should not grow
+    python benchmarks/run.py marts                            what reports cost in an old, large warehouse
 
 Seconds depend on the machine, ratios hardly. Needs a package registry once, for the peers' environments in .peers/.
 """
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from compare import compare
+from marts import marts
 from processes import HERE
 from rebuild import rebuild
 
@@ -27,17 +29,19 @@ PACKAGES = ("duckdb", "pyarrow", "msgspec", "requests")
 def main() -> None:
     """Parse the options, run the parts, keep the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", metavar="PART", help="compare, rebuild (default: both)")
+    parser.add_argument("parts", nargs="*", metavar="PART", help="compare, rebuild, marts (default: all)")
     parser.add_argument("--tasks", type=int, default=100_000, help="tasks of the comparison (%(default)s)")
-    parser.add_argument("--rebuild-tasks", type=int, default=1_000_000, help="tasks of the rebuild (%(default)s)")
+    parser.add_argument(
+        "--rebuild-tasks", type=int, default=1_000_000, help="tasks of the rebuild and of the marts (%(default)s)"
+    )
     parser.add_argument(
         "--devices", type=float, default=12.0, help="mean number of devices of a task that names them (%(default)s)"
     )
     parser.add_argument("--rounds", type=int, default=2, help="how often each program runs (%(default)s)")
     options = parser.parse_args()
-    parts = options.parts or ["compare", "rebuild"]
-    if not {"compare", "rebuild"}.issuperset(parts):
-        parser.error("a part is compare or rebuild")
+    parts = options.parts or ["compare", "rebuild", "marts"]
+    if not {"compare", "rebuild", "marts"}.issuperset(parts):
+        parser.error("a part is compare, rebuild or marts")
     (HERE / "work").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=HERE / "work") as work:
         if "compare" in parts:
@@ -46,6 +50,11 @@ def main() -> None:
             keep(
                 f"rebuild-{options.rebuild_tasks}",
                 rebuild(options.rebuild_tasks, options.devices, options.rounds, Path(work)),
+            )
+        if "marts" in parts:
+            keep(
+                f"marts-{options.rebuild_tasks}",
+                marts(options.rebuild_tasks, options.devices, options.rounds, Path(work)),
             )
 
 
