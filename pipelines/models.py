@@ -31,6 +31,11 @@ class Model:
         return [name.strip() for name in self.header.get("parameters", "").split(",") if name.strip()]
 
     @property
+    def kind(self) -> str:
+        """`table` or `view`."""
+        return self.header.get("relation", "table")
+
+    @property
     def is_relation(self) -> bool:
         """True for a table or a view; false for what exists only as a table macro, because it needs an argument."""
         return self.parameters in ([], WINDOW)

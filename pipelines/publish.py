@@ -184,12 +184,13 @@ def _store_lake_manifest(connection: duckdb.DuckDBPyConnection, files: list[Lake
 
 
 def _comment(connection: duckdb.DuckDBPyConnection) -> None:
-    connection.begin()
-    for table in TABLES:
-        connection.execute(f"comment on table core.{table.name} is {quoted(table.description)}")
-        for column in table.columns:
-            connection.execute(f"comment on column core.{table.name}.{column.name} is {quoted(column.comment)}")
-    connection.commit()
+    statements = [f"comment on table core.{table.name} is {quoted(table.description)}" for table in TABLES]
+    statements += [
+        f"comment on column core.{table.name}.{column.name} is {quoted(column.comment)}"
+        for table in TABLES
+        for column in table.columns
+    ]
+    connection.execute(f"begin; {'; '.join(statements)}; commit")
 
 
 def _serve(warehouse: Warehouse, number: int) -> Path:
