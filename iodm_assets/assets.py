@@ -8,31 +8,68 @@ import time
 from collections.abc import Iterator
 
 import dagster as dg
+from pydantic import Field
 
-from iodm_assets.checks import check_results, check_specs
+from iodm_assets.checks import check_results, check_specs, row_drop_specs, row_drops
 from iodm_assets.failures import RETRIES, failures
 from iodm_assets.metadata import extraction_metadata, publication_metadata, read_published
 from iodm_assets.resources import SettingsResource
-from iodm_assets.specs import RAW_OPERATIONS, published_specs
+from iodm_assets.specs import OPERATORS, RAW_OPERATIONS, freshness, published_specs
 from pipelines.checks import CheckFailedError
 from pipelines.progress import LogLines
 from pipelines.run import extract, refresh
 
+FULL_SYNC_WAITS_SECONDS = 6 * 3600.0
 
-@dg.asset(key=RAW_OPERATIONS, group_name="raw", kinds={"json"}, retry_policy=RETRIES)
-def raw_operations(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.MaterializeResult[None]:
+
+class SyncConfig(dg.Config):
+    """What a sync reads; as the options of `iodm sync`."""
+
+    full: bool = Field(default=False, description="Read the whole list, not just what changed.")
+    accept_removals: bool = Field(
+        default=False, description="With full: mark tasks that are gone as removed, however many they are."
+    )
+
+
+@dg.asset(
+    key=RAW_OPERATIONS,
+    group_name="raw",
+    kinds={"json"},
+    owners=[OPERATORS],
+    retry_policy=RETRIES,
+    freshness_policy=freshness(),
+)
+def raw_operations(
+    context: dg.AssetExecutionContext, config: SyncConfig, settings: SettingsResource
+) -> dg.MaterializeResult[None]:
     """Every upgrade task of the platform, each record as received, with the responses that brought them."""
     started = time.monotonic()
     with failures():
-        extraction = extract(settings.load(), LogLines(context.log), announce=context.log.info)
-    return dg.MaterializeResult(metadata=extraction_metadata(extraction, time.monotonic() - started))
+        extraction = extract(
+            settings.load(),
+            LogLines(context.log),
+            is_full=config.full,
+            accept_removals=config.accept_removals,
+            announce=context.log.info,
+            patience_seconds=FULL_SYNC_WAITS_SECONDS if config.full else 0.2,
+        )
+    return dg.MaterializeResult(
+        metadata=extraction_metadata(extraction, time.monotonic() - started),
+        data_version=dg.DataVersion(str(extraction.manifest.sync_id)),
+    )
 
 
 def published_assets() -> dg.AssetsDefinition:
     """All tables of the published file. Not subsettable: none can be published without the others."""
     specs = published_specs()
 
-    @dg.multi_asset(name="publish", specs=specs, check_specs=check_specs(), can_subset=False, retry_policy=RETRIES)
+    @dg.multi_asset(
+        name="publish",
+        specs=specs,
+        check_specs=[*check_specs(), *row_drop_specs()],
+        can_subset=False,
+        retry_policy=RETRIES,
+    )
     def publish(
         context: dg.AssetExecutionContext, settings: SettingsResource
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
@@ -50,9 +87,15 @@ def published_assets() -> dg.AssetsDefinition:
                 raise
             published = read_published(settings.warehouse())
         seconds = time.monotonic() - started
+        drops = row_drops(context.instance, published)
         for spec in specs:
-            metadata = publication_metadata(spec.key.to_user_string(), publication, published, seconds)
-            yield dg.MaterializeResult(asset_key=spec.key, metadata=metadata)
+            relation = spec.key.to_user_string()
+            yield dg.MaterializeResult(
+                asset_key=spec.key,
+                metadata=publication_metadata(relation, publication, published, seconds),
+                data_version=dg.DataVersion(published.versions[relation]),
+            )
         yield from check_results(publication.checks)
+        yield from drops
 
     return publish

@@ -1,4 +1,4 @@
-"""`sql/checks` as asset checks: the same files as on the command line and in tests."""
+"""`sql/checks` as asset checks, the same files as on the command line and in tests; and rows against the last run's."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from collections.abc import Iterable
 
 import dagster as dg
 
-from iodm_assets.metadata import sample_table
+from iodm_assets.metadata import Published, sample_table
 from iodm_assets.specs import relations_in
 from pipelines.checks import CheckResult
 from pipelines.models import Model, load
+from pipelines.tables import OPERATION_HISTORY, OPERATIONS, SYNCS
 
+ROWS_DO_NOT_DROP = "rows_do_not_drop"
+GROWING = (OPERATIONS, OPERATION_HISTORY, SYNCS)
 _SEVERITIES = {"error": dg.AssetCheckSeverity.ERROR, "warning": dg.AssetCheckSeverity.WARN}
 
 
@@ -44,6 +47,8 @@ def check_results(results: Iterable[CheckResult]) -> list[dg.AssetCheckResult]:
 
 def _check_result(result: CheckResult) -> dg.AssetCheckResult:
     metadata: dict[str, dg.MetadataValue] = {"offending_rows": dg.MetadataValue.int(result.offending_rows)}
+    if result.share is not None:
+        metadata["share"] = dg.MetadataValue.float(result.share)
     if result.sample:
         metadata["sample"] = sample_table(result.sample)
     return dg.AssetCheckResult(
@@ -53,3 +58,40 @@ def _check_result(result: CheckResult) -> dg.AssetCheckResult:
         severity=_SEVERITIES[result.severity],
         metadata=metadata,
     )
+
+
+def row_drop_specs() -> list[dg.AssetCheckSpec]:
+    """A spec for each core table that never loses rows: nothing is deleted from a warehouse."""
+    return [
+        dg.AssetCheckSpec(
+            ROWS_DO_NOT_DROP,
+            asset=["core", table.name],
+            description="It has at least the rows that the last run found: nothing is deleted from a warehouse.",
+        )
+        for table in GROWING
+    ]
+
+
+def row_drops(instance: dg.DagsterInstance, published: Published) -> list[dg.AssetCheckResult]:
+    """Rows now against those of the last materialization; without one, nothing can have dropped."""
+    results = []
+    for table in GROWING:
+        key = dg.AssetKey(["core", table.name])
+        event = instance.get_latest_materialization_event(key)
+        last = (
+            event.asset_materialization.metadata.get("dagster/row_count")
+            if event and event.asset_materialization
+            else None
+        )
+        before = int(str(last.value)) if last else 0
+        rows = published.rows[key.to_user_string()]
+        results.append(
+            dg.AssetCheckResult(
+                passed=rows >= before,
+                asset_key=key,
+                check_name=ROWS_DO_NOT_DROP,
+                severity=dg.AssetCheckSeverity.ERROR,
+                metadata={"rows": rows, "rows_before": before},
+            )
+        )
+    return results

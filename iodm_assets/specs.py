@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import graphlib
 import hashlib
+import itertools
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 
 import dagster as dg
+from dagster._utils.schedules import schedule_execution_time_iterator
 
 from pipelines.models import Model, column_comments, load
+from pipelines.settings import load_schedule
 from pipelines.tables import TABLES, Column, Table
 
 RAW_OPERATIONS = dg.AssetKey(["raw", "operations"])
 DATA_QUALITY = "marts/data_quality"
+OPERATORS, ANALYSTS = "team:operators", "team:analysts"
 
 _RELATION = re.compile(r"\b(core|marts)\.([a-z]\w*)")
 
@@ -25,6 +30,23 @@ def published_specs() -> list[dg.AssetSpec]:
         *(_mart_spec(model) for model in _in_order()),
         _data_quality_spec(),
     ]
+
+
+def freshness() -> dg.FreshnessPolicy:
+    """Late after two missed syncs, stale after four, but not within an hour; the daemon judges it.
+
+    Raises:
+        SettingsError: `IODM_SYNC_CRON` is no cron expression.
+    """
+    interval = longest_interval(load_schedule().sync_cron)
+    late, stale = max(3 * interval, timedelta(hours=1)), max(5 * interval, timedelta(hours=2))
+    return dg.FreshnessPolicy.time_window(fail_window=stale, warn_window=late)
+
+
+def longest_interval(cron: str) -> timedelta:
+    """The longest time between two of the next hundred ticks of a cron expression, in UTC."""
+    ticks = itertools.islice(schedule_execution_time_iterator(0.0, cron, "UTC"), 100)
+    return max(after - before for before, after in itertools.pairwise(ticks))
 
 
 def relations_in(sql: str) -> list[str]:
@@ -67,6 +89,7 @@ def _core_spec(table: Table) -> dg.AssetSpec:
         },
         group_name="core",
         kinds={"duckdb", "parquet"},
+        owners=[OPERATORS],
         code_version=code_version(*with_named(sql, load("core")), str(table.schema)),
     )
 
@@ -80,6 +103,7 @@ def _mart_spec(model: Model) -> dg.AssetSpec:
     return dg.AssetSpec(
         ["marts", model.name],
         deps=[dg.AssetKey.from_user_string(relation) for relation in relations_in(model.sql)],
+        freshness_policy=freshness() if model.name == "snapshot" else None,
         description=f"{model.description}\n\nOne row is: {model.header['grain']}."
         if "grain" in model.header
         else model.description,
@@ -92,6 +116,7 @@ def _mart_spec(model: Model) -> dg.AssetSpec:
         },
         group_name="marts",
         kinds={"duckdb", "sql"},
+        owners=[ANALYSTS],
         code_version=code_version(*with_named(model.sql, load("macros"))),
     )
 
@@ -114,6 +139,7 @@ def _data_quality_spec() -> dg.AssetSpec:
         metadata={"dagster/table_name": "marts.data_quality"},
         group_name="marts",
         kinds={"duckdb", "sql"},
+        owners=[ANALYSTS],
         code_version=code_version(*checks),
     )
 

@@ -39,15 +39,18 @@ def extract(
     is_full: bool = False,
     accept_removals: bool = False,
     announce: Callable[[str], None] = log.info,
+    patience_seconds: float = 0.2,
 ) -> Extraction:
     """Read what changed on the platform, or everything, into the raw store, under the warehouse's lock.
+
+    Waits `patience_seconds` for another one that holds the lock.
 
     Raises:
         IodmError: see `errors`; nothing was committed.
     """
     require_platform(settings)
     warehouse = open_warehouse(settings)
-    with writer_lock(warehouse):
+    with writer_lock(warehouse, patience_seconds):
         return _extract(settings, warehouse, reporter, announce, is_full=is_full, accept_removals=accept_removals)
 
 

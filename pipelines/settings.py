@@ -6,7 +6,9 @@ and says what to write; secrets are `SecretStr`, so that no repr, log or error s
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -20,10 +22,20 @@ FILTERS = ("operation_type", "device_type", "model", "manufacturer_name", "devic
 """The scope: settings that are the API's own list filters, in the API's order."""
 
 
-class Settings(BaseSettings):
-    """All settings with their defaults; see the README for a table of them."""
+Cron = Annotated[str, Field(pattern=r"^\s*\S+(\s+\S+){4}\s*$")]
+
+
+class Schedule(BaseSettings):
+    """When Dagster runs what, in UTC; apart from the others, because Dagster asks for it before any run."""
 
     model_config = SettingsConfigDict(env_prefix="IODM_", env_file=".env", env_ignore_empty=True, extra="ignore")
+
+    sync_cron: Cron = "*/15 * * * *"
+    full_cron: Cron = "5 2 * * *"
+
+
+class Settings(Schedule):
+    """All settings with their defaults; see the README for a table of them."""
 
     base_url: str | None = None
     app_id: str | None = None
@@ -45,6 +57,14 @@ class Settings(BaseSettings):
     memory_limit: Annotated[str, Field(pattern=r"^\d+(\.\d+)? ?([KMGT]i?B)$")] = "1GB"
     target_success_rate: Annotated[float, Field(gt=0, lt=1)] = 0.95
     resume_hours: Annotated[float, Field(ge=0)] = 24
+    alert_webhook: SecretStr | None = None
+
+    @field_validator("alert_webhook")
+    @classmethod
+    def _is_web_address(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and urlsplit(value.get_secret_value()).scheme not in {"http", "https"}:
+            raise ValueError("write the https:// address of a webhook that takes Slack's JSON")
+        return value
 
     @field_validator("base_url")
     @classmethod
@@ -90,8 +110,24 @@ def load_settings(**overrides: object) -> Settings:
     Raises:
         SettingsError: a value is wrong; the message names the variable and what to write.
     """
-    try:
+    with _named_errors():
         return Settings(**overrides)  # type: ignore[arg-type]
+
+
+def load_schedule() -> Schedule:
+    """Read when to run what, and nothing else.
+
+    Raises:
+        SettingsError: a value is wrong.
+    """
+    with _named_errors():
+        return Schedule()
+
+
+@contextlib.contextmanager
+def _named_errors() -> Iterator[None]:
+    try:
+        yield
     except ValidationError as error:
         problems = "; ".join(_describe(dict(item)) for item in error.errors())
         raise SettingsError(problems, advice="Correct it in the environment or in .env") from None

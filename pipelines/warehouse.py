@@ -79,13 +79,13 @@ def open_warehouse(settings: Settings) -> Warehouse:
 
 
 @contextlib.contextmanager
-def writer_lock(warehouse: Warehouse) -> Iterator[None]:
+def writer_lock(warehouse: Warehouse, patience_seconds: float = 0.2) -> Iterator[None]:
     """Be the only one that writes here or calls the platform; the system frees the lock when the process dies.
 
     Raises:
-        StorageError: another process holds it.
+        StorageError: another process holds it, after `patience_seconds` still (by default longer than `is_locked`).
     """
-    lock = filelock.FileLock(warehouse.root / ".lock", timeout=0.2)  # longer than `is_locked` holds it
+    lock = filelock.FileLock(warehouse.root / ".lock", timeout=patience_seconds)
     try:
         with storage_errors(f"lock {warehouse.root}"):
             lock.acquire()

@@ -1,23 +1,41 @@
 """The tick of `sync_operations`, evaluated as the daemon does."""
 
+import datetime as dt
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import dagster as dg
+import pytest
 
 from iodm_assets.definitions import defs
+from iodm_assets.failures import failures
 from iodm_assets.resources import SettingsResource
-from iodm_assets.schedules import sync_operations_schedule
+from iodm_assets.schedules import drop_old_runs, make_schedules
+from iodm_assets.specs import longest_interval
+from pipelines.errors import SettingsError
+from pipelines.progress import Silent
+from pipelines.run import extract
 from pipelines.settings import load_settings
 from pipelines.warehouse import open_warehouse, writer_lock
 
 
 def tick(instance: dg.DagsterInstance):
     context = dg.build_schedule_context(instance=instance, resources={"settings": SettingsResource()})
-    return sync_operations_schedule.evaluate_tick(context)
+    return schedule("sync_operations_schedule").evaluate_tick(context)
 
 
-def test_it_runs_every_15_minutes_from_the_start():
-    [schedule] = [each for each in defs.schedules if each.name == "sync_operations_schedule"]
-    assert (schedule.cron_schedule, schedule.execution_timezone) == ("*/15 * * * *", "UTC")
-    assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
+def schedule(name):
+    [found] = [each for each in make_schedules() if each.name == name]
+    return found
+
+
+def test_schedules_run_from_the_start():
+    crons = {each.name: (each.cron_schedule, each.execution_timezone, each.default_status) for each in defs.schedules}
+    assert crons == {
+        "sync_operations_schedule": ("*/15 * * * *", "UTC", dg.DefaultScheduleStatus.RUNNING),
+        "full_sync_schedule": ("5 2 * * *", "UTC", dg.DefaultScheduleStatus.RUNNING),
+        "drop_old_runs_schedule": ("35 3 * * *", "UTC", dg.DefaultScheduleStatus.RUNNING),
+    }
 
 
 def test_a_tick_asks_for_one_run_and_makes_no_file(instance, warehouse):
@@ -32,3 +50,50 @@ def test_a_tick_is_skipped_while_another_run_writes_and_says_so(instance, wareho
     assert not data.run_requests
     assert str(warehouse.root) in data.skip_message
     assert len(tick(instance).run_requests) == 1
+
+
+def test_the_settings_say_when(monkeypatch):
+    monkeypatch.setenv("IODM_SYNC_CRON", "0 * * * *")
+    monkeypatch.setenv("IODM_FULL_CRON", "0 4 * * 0")
+    assert schedule("sync_operations_schedule").cron_schedule == "0 * * * *"
+    assert schedule("full_sync_schedule").cron_schedule == "0 4 * * 0"
+    assert longest_interval("0 4 * * 1-5") == dt.timedelta(days=3)
+
+
+@pytest.mark.parametrize("name", ["IODM_SYNC_CRON", "IODM_FULL_CRON"])
+@pytest.mark.parametrize("value", ["hourly", "* * * *", "61 * * * *", "a b c d e"])
+def test_a_wrong_cron_expression_is_named(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=name):
+        make_schedules()
+
+
+def test_the_full_sync_reads_everything_and_waits_for_who_writes(instance, warehouse, start_platform):
+    start_platform()
+    assert defs.resolve_job_def("full_sync").execute_in_process(instance=instance).success
+    with ThreadPoolExecutor(1) as pool:
+        with writer_lock(warehouse):
+            run = pool.submit(
+                lambda: defs.resolve_job_def("full_sync").execute_in_process(instance=instance, raise_on_error=False)
+            )
+            time.sleep(3)
+            assert not run.done()
+        result = run.result()
+    assert result.success
+    [read] = result.asset_materializations_for_node("raw__operations")
+    assert read.metadata["mode"].value == "full"
+
+
+def test_an_incremental_run_that_meets_a_writer_is_tried_again_and_says_why(instance, warehouse, start_platform):
+    start_platform()
+    open_warehouse(load_settings())
+    with writer_lock(warehouse), pytest.raises(dg.Failure, match="another run is writing"), failures():
+        extract(load_settings(), Silent())
+
+
+@pytest.mark.parametrize(("kept_days", "left"), [(14, 3), (0, 1)])
+def test_runs_that_ended_long_ago_are_deleted_and_young_ones_stay(instance, monkeypatch, kept_days, left):
+    monkeypatch.setattr("iodm_assets.schedules.KEPT_DAYS", kept_days)
+    for _ in range(3):
+        assert drop_old_runs.execute_in_process(instance=instance).success
+    assert len(instance.get_runs()) == left  # the last one was under way when it looked

@@ -259,6 +259,21 @@ def test_stalled_operations_can_be_picked_by_their_creation(core):
     assert core.rows("from marts.stalled_operations_between('2026-03-02', null)") == []
 
 
+def test_lake_months_say_which_sync_last_rewrote_a_month(core):
+    core.sync(1).sync(2, mode="incremental", finished_at="2026-03-05 00:00:00")
+    for month, sync_id in (("2026-02", 1), ("2026-03", 2)):
+        core.insert(
+            "_lake_files", table_name="operations", created_month=month, rows=5, bytes=9, sha256="x", sync_id=sync_id
+        )
+    core.marts()
+    rows = core.rows("from marts.lake_months")
+    assert [(row["created_month"], row["rows"], row["last_sync_id"], row["last_sync_mode"]) for row in rows] == [
+        ("2026-02", 5, 1, "full"),
+        ("2026-03", 5, 2, "incremental"),
+    ]
+    assert rows[1]["last_rewritten_at"] == dt.datetime(2026, 3, 5)
+
+
 def test_counter_identities_show_where_the_timeouts_of_a_model_are(core):
     core.sync(1)
     for number, (model, values) in enumerate(

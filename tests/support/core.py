@@ -5,6 +5,7 @@ import datetime as dt
 import duckdb
 
 from pipelines.marts import build_marts
+from pipelines.publish import LAKE_MANIFEST
 from pipelines.tables import TABLES
 
 TASK = {
@@ -48,6 +49,8 @@ class Core:
         for table in TABLES:
             columns = ", ".join(f"{column.name} {column.duckdb_type}" for column in table.columns)
             self.connection.execute(f"create table core.{table.name} ({columns})")
+        columns = ", ".join(f"{name} {kind}" for name, (kind, _) in LAKE_MANIFEST.items())
+        self.connection.execute(f"create table core._lake_files ({columns})")
 
     def insert(self, table, **values):
         names = ", ".join(values)
