@@ -36,6 +36,7 @@ lint: $(READY) ## style, SQL, types
 
 docs: $(READY) ## write the generated documents anew
 	$(BIN)/python -m pipelines.dictionary > docs/data-dictionary.md
+	PYTHONPATH=tests $(BIN)/python tests/sql/test_cookbook.py
 
 bench: $(READY) ## measure against a bare loop, dlt and pandas (about six minutes)
 	$(BIN)/python benchmarks/run.py

@@ -23,7 +23,7 @@ INTRODUCTION = """\
 
 What is in the published file. Generated from `pipelines/tables.py` and the headers of `sql/`: `make docs` writes it
 anew. Times are UTC, `TIMESTAMP` without zone. In `core`, columns that begin with `_` are ours, the others are the
-platform's."""
+platform's. [The cookbook](cookbook.md) shows how to ask."""
 CORE = """\
 ## core
 
