@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test fuzz e2e lint bench bench-week lock clean
+.PHONY: help demo ui test fuzz e2e lint docs bench bench-week lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,10 @@ lint: $(READY) ## style, SQL, types
 	$(BIN)/ruff format --check
 	$(BIN)/sqlfluff lint sql
 	$(BIN)/mypy
+
+docs: $(READY) ## write the generated documents anew
+	$(BIN)/python -m pipelines.dictionary > docs/data-dictionary.md
+	PYTHONPATH=tests $(BIN)/python tests/sql/test_cookbook.py
 
 bench: $(READY) ## measure against a bare loop, dlt and pandas (about six minutes)
 	$(BIN)/python benchmarks/run.py

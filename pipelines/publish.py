@@ -126,12 +126,11 @@ def _build(
                 f"(storage_version '{STORAGE_VERSION}', row_group_size {ROWS_PER_GROUP})"
             )
             connection.execute("use unfinished")
-            connection.execute("create schema core")
+            create_core_tables(connection)
             with ThreadPoolExecutor(LOADERS) as loaders:  # one compresses a small table beside a large one
                 counts = loaders.map(lambda table: _load(connection.cursor(), warehouse, table, files), TABLES)
                 rows = dict(zip([table.name for table in TABLES], counts, strict=True))
-            _comment(connection)
-            _store_lake_manifest(connection, files)
+            insert_rows(connection, "core._lake_files", files)
             reporter.step("making the marts")
             now = datetime.now(UTC).replace(tzinfo=None)
             build_marts(connection, number, settings.target_success_rate, now)
@@ -148,10 +147,36 @@ def _build(
     return checks, rows
 
 
+def create_core_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the schema `core` with all its tables, empty, with their comments."""
+    statements = ["create schema core"]
+    for table in TABLES:
+        definitions = ", ".join(_definition(column) for column in table.columns)
+        comments = {column.name: column.comment for column in table.columns}
+        statements += _creation(table.name, definitions, table.description, comments)
+    definitions = ", ".join(f"{name} {type_}" for name, (type_, _) in LAKE_MANIFEST.items())
+    comments = {name: comment for name, (_, comment) in LAKE_MANIFEST.items()}
+    description = "One row per Parquet file of the lake that this file was made from."
+    statements += _creation("_lake_files", definitions, description, comments)
+    connection.execute(f"begin; {'; '.join(statements)}; commit")
+
+
+def _creation(name: str, definitions: str, description: str, comments: dict[str, str]) -> list[str]:
+    return [
+        f"create table core.{name} ({definitions})",
+        f"comment on table core.{name} is {quoted(description)}",
+        *(f"comment on column core.{name}.{column} is {quoted(comment)}" for column, comment in comments.items()),
+    ]
+
+
+def _definition(column: Column) -> str:
+    constraint = "" if column.nullable else " not null"
+    compression = f" using compression {COMPRESSION[column.name]}" if column.name in COMPRESSION else ""
+    return f"{column.name} {column.duckdb_type}{constraint}{compression}"
+
+
 def _load(connection: duckdb.DuckDBPyConnection, warehouse: Warehouse, table: Table, files: list[LakeFile]) -> int:
     connection.execute("use unfinished")
-    definitions = ", ".join(_definition(column) for column in table.columns)
-    connection.execute(f"create table core.{table.name} ({definitions})")
     paths = [str(entry.path(warehouse.lake)) for entry in files if entry.table_name == table.name]
     if paths:
         columns = ", ".join(column.name for column in table.columns)
@@ -164,33 +189,6 @@ def _load(connection: duckdb.DuckDBPyConnection, warehouse: Warehouse, table: Ta
             f"insert into core.{table.name} select {columns} from read_parquet($paths, {hive})", {"paths": paths}
         )
     return int(scalar(connection, f"select count(*) from core.{table.name}"))
-
-
-def _definition(column: Column) -> str:
-    constraint = "" if column.nullable else " not null"
-    compression = f" using compression {COMPRESSION[column.name]}" if column.name in COMPRESSION else ""
-    return f"{column.name} {column.duckdb_type}{constraint}{compression}"
-
-
-def _store_lake_manifest(connection: duckdb.DuckDBPyConnection, files: list[LakeFile]) -> None:
-    columns = ", ".join(f"{name} {type_}" for name, (type_, _) in LAKE_MANIFEST.items())
-    connection.execute(f"create table core._lake_files ({columns})")
-    insert_rows(connection, "core._lake_files", files)
-    connection.execute(
-        "comment on table core._lake_files is 'One row per Parquet file of the lake that this file was made from.'"
-    )
-    for name, (_, comment) in LAKE_MANIFEST.items():
-        connection.execute(f"comment on column core._lake_files.{name} is {quoted(comment)}")
-
-
-def _comment(connection: duckdb.DuckDBPyConnection) -> None:
-    statements = [f"comment on table core.{table.name} is {quoted(table.description)}" for table in TABLES]
-    statements += [
-        f"comment on column core.{table.name}.{column.name} is {quoted(column.comment)}"
-        for table in TABLES
-        for column in table.columns
-    ]
-    connection.execute(f"begin; {'; '.join(statements)}; commit")
 
 
 def _serve(warehouse: Warehouse, number: int) -> Path:
