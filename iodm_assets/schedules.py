@@ -3,7 +3,6 @@
 (Annotations are no strings here, because Dagster reads those of `context` as they are.)
 """
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -11,9 +10,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from iodm_assets.assets import SyncConfig
 from iodm_assets.resources import SettingsResource
-from iodm_assets.specs import RAW_OPERATIONS
-from pipelines.errors import SettingsError
-from pipelines.settings import load_schedule
+from iodm_assets.specs import RAW_OPERATIONS, crons
 from pipelines.warehouse import is_locked
 
 KEPT_DAYS = 14
@@ -56,19 +53,12 @@ def make_schedules() -> list[dg.ScheduleDefinition]:
     Raises:
         SettingsError: `IODM_SYNC_CRON` or `IODM_FULL_CRON` is no cron expression.
     """
-    crons = load_schedule()
+    when = crons()
     return [
-        _made("IODM_SYNC_CRON", lambda: _sync_schedule(crons.sync_cron)),
-        _made("IODM_FULL_CRON", lambda: _schedule(full_sync, crons.full_cron, "Waits for a run that is writing.")),
+        _sync_schedule(when.sync_cron),
+        _schedule(full_sync, when.full_cron, "Waits for a run that is writing."),
         _schedule(drop_old_runs, "35 3 * * *", "Once a day."),
     ]
-
-
-def _made(setting: str, make: Callable[[], dg.ScheduleDefinition]) -> dg.ScheduleDefinition:
-    try:
-        return make()
-    except dg.DagsterInvalidDefinitionError as error:
-        raise SettingsError(f"{setting}: {error}", advice="Write five fields, such as */15 * * * *") from None
 
 
 def _schedule(job: Job, cron: str, description: str) -> dg.ScheduleDefinition:

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 import dagster as dg
-from dagster._utils.schedules import schedule_execution_time_iterator
+from dagster._utils.schedules import is_valid_cron_string, schedule_execution_time_iterator
 
+from pipelines.errors import SettingsError
 from pipelines.models import Model, column_comments, load
-from pipelines.settings import load_schedule
+from pipelines.settings import Schedule, load_schedule
 from pipelines.tables import TABLES, Column, Table
 
 RAW_OPERATIONS = dg.AssetKey(["raw", "operations"])
@@ -33,14 +34,30 @@ def published_specs() -> list[dg.AssetSpec]:
 
 
 def freshness() -> dg.FreshnessPolicy:
-    """Late after two missed syncs, stale after four, but not within an hour; the daemon judges it.
+    """How old an asset may be; the daemon judges it."""
+    late, stale = freshness_limits()
+    return dg.FreshnessPolicy.time_window(fail_window=stale, warn_window=late)
+
+
+def freshness_limits() -> tuple[timedelta, timedelta]:
+    """Data is late after two missed syncs, stale after four, but never within an hour and two hours."""
+    interval = longest_interval(crons().sync_cron)
+    return max(3 * interval, timedelta(hours=1)), max(5 * interval, timedelta(hours=2))
+
+
+def crons() -> Schedule:
+    """When to run what, as the settings say.
 
     Raises:
-        SettingsError: `IODM_SYNC_CRON` is no cron expression.
+        SettingsError: `IODM_SYNC_CRON` or `IODM_FULL_CRON` is no cron expression.
     """
-    interval = longest_interval(load_schedule().sync_cron)
-    late, stale = max(3 * interval, timedelta(hours=1)), max(5 * interval, timedelta(hours=2))
-    return dg.FreshnessPolicy.time_window(fail_window=stale, warn_window=late)
+    schedule = load_schedule()
+    for name, cron in (("IODM_SYNC_CRON", schedule.sync_cron), ("IODM_FULL_CRON", schedule.full_cron)):
+        if not is_valid_cron_string(cron):
+            raise SettingsError(
+                f"{name}: {cron!r} is no cron expression", advice="Write five fields, such as */15 * * * *"
+            )
+    return schedule
 
 
 def longest_interval(cron: str) -> timedelta:

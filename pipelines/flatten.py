@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import duckdb
+import msgspec
 
 from pipelines.base import load_base
 from pipelines.extract.entries import SyncManifest
@@ -121,7 +122,8 @@ def _merge(connection: duckdb.DuckDBPyConnection, manifests: list[SyncManifest],
         "create or replace table manifests as "
         "select * exclude (operations_new, operations_changed) from new_syncs limit 0"
     )
-    insert_rows(connection, "manifests", manifests)
+    rows = [msgspec.to_builtins(each) | {"_undocumented_fields": each.undocumented_fields} for each in manifests]
+    insert_rows(connection, "manifests", rows)
     connection.execute(f"create or replace temp view known_content as {core['known_tasks'].sql}")
     _load_known_tasks(connection)
     connection.execute(f"create or replace table observations as {core['observations'].sql}")

@@ -61,7 +61,8 @@ class Publication:
 def publish(settings: Settings, warehouse: Warehouse, reporter: Reporter, *, from_scratch: bool = False) -> Publication:
     """Apply the committed syncs that are not served yet, and serve the result. The caller holds the warehouse's lock.
 
-    With `from_scratch`, or where what is served lacks what was pruned, all is made again from the raw store.
+    With `from_scratch`, or where what is served lacks what was pruned, or was made by a version with other columns, all
+    is made again from the raw store.
 
     Raises:
         CheckFailedError: a check of severity `error` found rows; the served file is unchanged.
@@ -71,6 +72,8 @@ def publish(settings: Settings, warehouse: Warehouse, reporter: Reporter, *, fro
         base = newest_base(warehouse)
         lacks_pruned = base is not None and last_served(warehouse) < number_of(base)
         served = None if from_scratch or lacks_pruned else warehouse.served_file()
+        if served is not None and not _has_todays_columns(served):
+            served = None
         with scratch_database(warehouse, settings.memory_limit) as connection:
             last_applied = begin(connection, served, base, scratch=warehouse.work)
             syncs = list(committed_syncs(warehouse, after=last_applied))
@@ -99,6 +102,15 @@ def last_served(warehouse: Warehouse) -> int:
         return 0
     with duckdb.connect(str(served), read_only=True) as connection:
         return int(scalar(connection, "select coalesce(max(sync_id), 0) from core.syncs"))
+
+
+def _has_todays_columns(file: Path) -> bool:
+    expected = {(table.name, column.name, column.duckdb_type) for table in TABLES for column in table.columns}
+    with duckdb.connect(str(file), read_only=True) as connection:
+        columns = connection.execute(
+            "select table_name, column_name, data_type from duckdb_columns() where schema_name = 'core'"
+        ).fetchall()
+    return expected <= set(columns)
 
 
 def _manifest_of(connection: duckdb.DuckDBPyConnection) -> list[LakeFile]:

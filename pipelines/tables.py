@@ -220,6 +220,12 @@ SYNCS = Table(
             nullable=False,
             unit="records",
         ),
+        Column(
+            "_undocumented_fields",
+            TEXTS,
+            "fields that the API's documents don't know, in a sample of the records",
+            nullable=False,
+        ),
     ),
     ("sync_id",),
     is_monthly=False,

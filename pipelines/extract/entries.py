@@ -13,7 +13,7 @@ class PageEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     The request was sent when all responses up to `sent_after` had been received, and no later one. `of` names the list
     that was read: `all` for the scope's own, a status, or status and type; None where `operation_id` was looked up.
     `next_row` says how far the sweep over the scope's own list has come with this response. `frame_bytes` are what the
-    page's records take in their file.
+    page's records take in their file. `undocumented_fields` are those of some of the page's records.
     """
 
     response: int
@@ -31,6 +31,7 @@ class PageEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     of: str | None = None
     operation_id: str | None = None
     next_row: int | None = None
+    undocumented_fields: list[str] = []
 
 
 class QuarantineEntry(msgspec.Struct, frozen=True):
@@ -100,6 +101,7 @@ class SyncManifest(msgspec.Struct, frozen=True, omit_defaults=True):
     next_row: int | None = None
     unlocated: dict[str, int] = {}
     unexplained: int = 0
+    undocumented_fields: list[str] = []
 
 
 class BaseManifest(msgspec.Struct, frozen=True):

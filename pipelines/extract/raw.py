@@ -35,10 +35,12 @@ from pipelines.errors import StorageError
 from pipelines.extract.entries import Beginning, Origin, PageEntry, QuarantineEntry, RemovalEntry, SyncManifest
 from pipelines.platform.client import Reply
 from pipelines.platform.judgement import judge_all
+from pipelines.platform.structures import undocumented_fields
 from pipelines.warehouse import Warehouse, replace_file, sync_to_disk
 
 PAGES_PER_FILE = 250  # several files, so that they are read in parallel
 FSYNC_SECONDS = 1.0
+LOOKED_INTO = 25  # each so-manieth record of a page is searched for fields that the documents don't know
 
 
 class Met(msgspec.Struct, frozen=True):
@@ -96,6 +98,7 @@ def prepare(reply: Reply, origin: Origin) -> StoredPage:
         records=len(reply.page.records),
         quarantined=len(quarantine),
         frame_bytes=len(frame),
+        undocumented_fields=sorted(set().union(*map(undocumented_fields, reply.page.records[::LOOKED_INTO]))),
         of=origin.of,
         operation_id=origin.operation_id,
     )
@@ -122,6 +125,7 @@ class RawWriter:
         self._records: BinaryIO | None = None
         self._synced_at = time.monotonic()
         self.pages = self.records = self.quarantined = 0
+        self.undocumented_fields: set[str] = set()
         self.last_response = beginning.first_response - 1
 
     def begin(self, beginning: Beginning) -> None:
@@ -140,6 +144,7 @@ class RawWriter:
         self.pages += 1
         self.records += page.entry.records
         self.quarantined += page.entry.quarantined
+        self.undocumented_fields.update(page.entry.undocumented_fields)
         self.last_response = max(self.last_response, page.entry.response)
         if time.monotonic() - self._synced_at >= FSYNC_SECONDS:
             self.flush(to_disk=True)

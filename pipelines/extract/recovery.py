@@ -73,6 +73,7 @@ def _cut_to_durable_pages(warehouse: Warehouse, folder: Path) -> SyncManifest | 
         pages=len(entries),
         records=sum(entry.records for entry in entries),
         quarantined=sum(entry.quarantined for entry in entries),
+        undocumented_fields=sorted({name for entry in entries for name in entry.undocumented_fields}),
         total_after=totals[-1] if totals else None,
         reading_since=begun.reading_since if rows else None,
         next_row=rows[-1] if rows else None,

@@ -107,6 +107,7 @@ def run_sync(
                 pages=writer.pages,
                 records=writer.records,
                 quarantined=writer.quarantined,
+                undocumented_fields=sorted(writer.undocumented_fields),
                 total_after=total,
                 removed=len(verdict.removals),
                 proof=verdict.proof,

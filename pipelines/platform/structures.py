@@ -82,6 +82,35 @@ class Page(msgspec.Struct, frozen=True):
     total: int | None
 
 
+_NESTED: dict[str, type[msgspec.Struct]] = {
+    "targets": OperateDevices,
+    "policy": OperatePolicy,
+    "staResult": OperationStaResult,
+}
+_STRUCTURES: dict[str, type[msgspec.Struct]] = {"": OperationInfo, **_NESTED}
+_DOCUMENTED = {
+    parent: {field.encode_name for field in msgspec.structs.fields(structure)}
+    for parent, structure in _STRUCTURES.items()
+}
+
+
+def undocumented_fields(record: bytes) -> set[str]:
+    """Paths of a record's fields that the documents don't know, such as `policy.newField`; `extendPara` is free."""
+    try:
+        content = msgspec.json.decode(record)
+    except (msgspec.DecodeError, RecursionError):
+        return set()
+    if not isinstance(content, dict):
+        return set()
+    found = set(content) - _DOCUMENTED[""]
+    for parent in _NESTED:
+        nested = content.get(parent)
+        found |= (
+            {f"{parent}.{name}" for name in set(nested) - _DOCUMENTED[parent]} if isinstance(nested, dict) else set()
+        )
+    return found
+
+
 _count_decoder = msgspec.json.Decoder(Annotated[int, msgspec.Meta(ge=0)], strict=False)
 _envelope_decoder = msgspec.json.Decoder(Envelope)
 

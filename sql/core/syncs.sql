@@ -21,6 +21,7 @@ select
     coalesce(changes.operations_new, 0) as operations_new,
     coalesce(changes.operations_changed, 0) as operations_changed,
     manifests.total_after,
-    manifests.quarantined
+    manifests.quarantined,
+    manifests._undocumented_fields
 from manifests
 left join changes on manifests.sync_id = changes.sync_id

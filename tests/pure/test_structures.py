@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.platform.judgement import judge
-from pipelines.platform.structures import decode_page
+from pipelines.platform.structures import decode_page, undocumented_fields
 from support.records import counters, encode, record, without
 
 
@@ -257,3 +257,18 @@ def test_whatever_a_body_holds_it_is_a_page_or_a_value_error(body):
     for text in found.records:
         assert b"\n" not in text
         judge(text)
+
+
+@pytest.mark.parametrize(
+    ("record", "found"),
+    [
+        (b'{"operationId":"a","createTime":"x","extendPara":{"anything":1}}', set()),
+        (b'{"operationId":"a","newField":1,"policy":{"executeType":"now","window":2}}', {"newField", "policy.window"}),
+        (b'{"targets":{"tags":[]},"staResult":{"paused":1}}', {"targets.tags", "staResult.paused"}),
+        (b'{"policy":null,"targets":[1]}', set()),
+        (b"[1]", set()),
+        (b"garbage", set()),
+    ],
+)
+def test_fields_that_the_documents_do_not_know_are_found(record, found):
+    assert undocumented_fields(record) == found

@@ -52,6 +52,19 @@ def spoil_rates(core):
     core.connection.execute("update marts.success_by_day set success_rate = 1.5")
 
 
+def a_week_later(core):
+    return core.sync(2, finished_at="2026-03-20 00:00:00")
+
+
+def fleet_without_models(core):
+    for number in range(60):
+        is_recent = number % 2
+        created_at = "2026-03-19 00:00:00" if is_recent else "2026-03-10 00:00:00"
+        core.task(f"n{number}", created_at=created_at, model=None if is_recent and number < 20 else "NB-1")
+    core.connection.execute("delete from marts.operation_outcomes")
+    core.connection.execute(f"insert into marts.operation_outcomes {load('marts')['operation_outcomes'].sql}")
+
+
 def remake(core):
     """The one mart that a check reads, made of what the core tables hold now."""
     core.connection.execute(
@@ -108,6 +121,12 @@ SPOILERS = {
         lambda core: core.connection.execute("update marts.success_by_day set success_rate_upper = 1.1"),
         lambda core: core.connection.execute("update marts.success_by_day set clustered_lower = -0.1"),
     ],
+    "fields_are_documented": [lambda core: core.sync(2, mode="incremental", _undocumented_fields=["policy.newField"])],
+    "spellings_are_not_new": [
+        lambda core: a_week_later(core).task("x", status_text="Succeeded", _first_observed_at="2026-03-19 00:00:00"),
+        lambda core: a_week_later(core).task("x", operation_type="x", _first_observed_at="2026-03-19 00:00:00"),
+    ],
+    "null_shares_are_stable": [lambda core: fleet_without_models(a_week_later(core))],
     "roll_ups_add_up": [
         lambda core: core.connection.execute("update marts.success_by_week set operations = 3"),
         lambda core: core.connection.execute("delete from marts.success_by_group"),

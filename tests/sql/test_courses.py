@@ -271,7 +271,7 @@ def test_lake_months_say_which_sync_last_rewrote_a_month(core):
         ("2026-02", 5, 1, "full"),
         ("2026-03", 5, 2, "incremental"),
     ]
-    assert rows[1]["last_rewritten_at"] == dt.datetime(2026, 3, 5)
+    assert rows[1]["last_rewritten_at"] == at("2026-03-05 00:00:00")
 
 
 def test_counter_identities_show_where_the_timeouts_of_a_model_are(core):

@@ -84,6 +84,7 @@ def test_a_documented_task_becomes_one_row_in_each_table(store):
             "operations_changed": 0,
             "total_after": 1,
             "quarantined": 0,
+            "_undocumented_fields": [],
         }
     ]
     assert found["quarantine"] == []
@@ -282,6 +283,34 @@ def test_extended_information_is_kept_as_it_came(store):
     kept = row["extend_para"]
     assert (kept["channel"], kept["n"], kept["flag"], kept["none"]) == ("beta", "3", "true", None)
     assert set(kept) == {"channel", "n", "flag", "none", "deep"}
+
+
+def test_fields_that_the_documents_do_not_know_are_told_of(store):
+    store.apply([record("a"), record("b", policy={"window": 1})])
+    store.apply([record("a", newField=[1])], mode="incremental")
+    assert store.rows("select sync_id, _undocumented_fields as fields from core.syncs order by all") == [
+        {"sync_id": 1, "fields": []},  # one record of a page this short is searched
+        {"sync_id": 2, "fields": ["newField"]},
+    ]
+    [row] = store.rows(
+        "select offending_rows, example from marts.data_quality where check_name = 'fields_are_documented'"
+    )
+    assert row["offending_rows"] == 1
+    assert "newField" in row["example"]
+
+
+def test_a_file_of_a_version_with_other_columns_is_made_again_from_the_raw_store(store):
+    store.apply([record("a")])
+    file = store.warehouse.served_file()
+    file.chmod(0o644)
+    with duckdb.connect(str(file)) as connection:
+        connection.execute("alter table core.syncs drop column _undocumented_fields")
+    store.apply([record("b")], mode="incremental")
+    assert [row["operation_id"] for row in store.rows("select operation_id from core.operations order by all")] == [
+        "a",
+        "b",
+    ]
+    assert len(store.rows("from core.syncs")) == 2
 
 
 def test_new_fields_change_nothing(store):

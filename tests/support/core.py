@@ -36,6 +36,7 @@ SYNC = {
     "operations_changed": 0,
     "total_after": 2,
     "quarantined": 0,
+    "_undocumented_fields": [],
 }
 COUNTERS = ("wait", "processing", "success", "fail", "stop", "timeout")
 

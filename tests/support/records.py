@@ -109,6 +109,7 @@ def write_sync(
         pages=writer.pages,
         records=writer.records,
         quarantined=writer.quarantined,
+        undocumented_fields=sorted(writer.undocumented_fields),
         total_after=sum(map(len, pages)) if total is None else total,
     )
     return writer.commit(manifest, removals)

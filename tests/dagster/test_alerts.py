@@ -1,0 +1,186 @@
+"""Alerts as the daemon evaluates them, posted to a real receiver: once per incident, once when it is over."""
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import dagster as dg
+import duckdb
+import pytest
+
+from iodm_assets.alerts import alerts
+from iodm_assets.definitions import defs
+from iodm_assets.resources import SettingsResource
+from pipelines.alerts import incidents, message
+from pipelines.settings import load_settings
+
+PATH = "/services/T000/B000/the-secret-of-the-webhook"
+
+
+@dataclass
+class Receiver:
+    """What a webhook got, and what it answers."""
+
+    url: str = ""
+    status: int = 200
+    texts: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+def receiver(monkeypatch) -> Iterator[Receiver]:
+    got = Receiver()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            got.texts.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["text"])
+            self.send_response(got.status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Nothing on the terminal."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        got.url = f"http://127.0.0.1:{server.server_port}{PATH}"
+        monkeypatch.setenv("IODM_ALERT_WEBHOOK", got.url)
+        yield got
+        server.shutdown()
+
+
+@dataclass
+class Watch:
+    """The sensor with its memory, as the daemon keeps it."""
+
+    instance: dg.DagsterInstance
+    cursor: str | None = None
+
+    def tick(self) -> str:
+        context = dg.build_sensor_context(
+            instance=self.instance, cursor=self.cursor, resources={"settings": SettingsResource()}
+        )
+        data = alerts.evaluate_tick(context)
+        self.cursor = data.cursor or self.cursor
+        return data.skip_message
+
+
+@pytest.fixture
+def watch(instance) -> Watch:
+    return Watch(instance)
+
+
+def sync(instance):
+    return defs.resolve_job_def("sync_operations").execute_in_process(instance=instance, raise_on_error=False).success
+
+
+def spoil(warehouse, *statements):
+    """Change the served file: the state of data that takes weeks to come about."""
+    file = warehouse.served_file()
+    file.chmod(0o644)
+    with duckdb.connect(str(file)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def test_without_a_webhook_nobody_is_told_and_the_tick_says_so(watch, warehouse):
+    assert watch.tick() == "IODM_ALERT_WEBHOOK is not set"
+
+
+def test_one_failed_sync_is_no_incident_two_in_a_row_are_one_and_a_good_one_ends_it(
+    watch, warehouse, receiver, start_platform, monkeypatch
+):
+    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    start_platform(start=now)
+    monkeypatch.setenv("IODM_SECRET", "wrong-secret")
+    for told in (0, 1, 1):
+        assert not sync(watch.instance)
+        watch.tick()
+        assert len(receiver.texts) == told
+    assert "two syncs in a row have failed" in receiver.texts[0]
+    start_platform(start=now)
+    assert sync(watch.instance)
+    watch.tick()
+    watch.tick()
+    assert len(receiver.texts) == 2
+    assert "over: two syncs in a row have failed" in receiver.texts[1]
+    assert "wrong-secret" not in "".join(receiver.texts)
+
+
+def test_each_incident_is_told_once_and_once_when_it_is_over(watch, warehouse, receiver, start_platform):
+    start_platform(start=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
+    assert sync(watch.instance)
+    assert watch.tick() == "nothing is wrong"
+    spoil(
+        warehouse,
+        "update marts.snapshot set grade = 'unproven', operations_outside_rates = 50, "
+        "observed_at = observed_at - interval 3 hour",
+        "insert into marts.failure_hotspots by name select 'firmware_upgrade' as operation_type, 'NB-1' as model, "
+        "'V2' as file_version, 0.5 as success_rate, 0.95 as peer_rate, 100 as finished",
+        "insert into marts.stalled_operations by name select 'task-1' as operation_id, 7200 as unchanged_seconds, "
+        "3 as devices_left",
+    )
+    watch.tick()
+    [text] = receiver.texts
+    for part in (
+        "is unproven",
+        "50 of 350 tasks are outside the rates",
+        "the data is of",
+        "? NB-1 V2 (?): 50.0 % of 100 upgrades succeed, 95.0 % of its peers",
+        "task task-1 (? ?) stands still for 02:00:00; 3 devices are left",
+    ):
+        assert part in text
+    assert watch.tick() == "nothing new; 5 incidents last"
+    spoil(warehouse, "delete from marts.stalled_operations")
+    watch.tick()
+    assert len(receiver.texts) == 2
+    assert "over: task task-1" in receiver.texts[1]
+    assert "NB-1" not in receiver.texts[1]
+
+
+def test_a_message_that_is_not_taken_is_posted_again_and_the_address_stays_secret(
+    watch, warehouse, receiver, start_platform
+):
+    start_platform(start="2026-03-04T12:00:00Z")
+    assert sync(watch.instance)
+    receiver.status = 500
+    said = watch.tick()
+    assert "HTTP 500" in said
+    assert PATH not in said
+    receiver.status = 200
+    watch.tick()
+    assert len(receiver.texts) == 2
+    assert receiver.texts[0] == receiver.texts[1]
+    assert watch.tick() == "nothing new; 1 incidents last"
+
+
+def test_where_nobody_listens_the_tick_says_so_without_the_address(watch, warehouse, start_platform, monkeypatch):
+    start_platform(start="2026-03-04T12:00:00Z")
+    assert sync(watch.instance)
+    monkeypatch.setenv("IODM_ALERT_WEBHOOK", f"http://127.0.0.1:9{PATH}")
+    said = watch.tick()
+    assert "could not be posted" in said
+    assert PATH not in said
+    assert PATH not in repr(load_settings())
+
+
+def test_nothing_of_the_data_is_over_because_it_can_not_be_read(watch, warehouse, receiver):
+    watch.cursor = json.dumps({"unproven": "sync 7 is unproven"})
+    assert watch.tick() == "nothing new; 1 incidents last"
+    assert receiver.texts == []
+
+
+def test_old_data_is_an_incident_from_the_limit_on(warehouse, instance, start_platform):
+    start_platform(start="2026-03-04T12:00:00Z")
+    assert sync(instance)
+    observed_at = datetime(2026, 3, 4, 12, tzinfo=UTC)
+    assert incidents(warehouse, timedelta(hours=2), observed_at + timedelta(hours=1, minutes=59)) == {}
+    assert set(incidents(warehouse, timedelta(hours=2), observed_at + timedelta(hours=2, minutes=1))) == {"stale"}
+
+
+def test_many_incidents_make_one_message_of_a_bearable_length():
+    text = message({str(number): f"task {number}" for number in range(25)}, {}, "title")
+    assert text.count("task") == 10
+    assert text.endswith("and 15 more")
