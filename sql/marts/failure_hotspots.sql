@@ -1,7 +1,7 @@
 -- Model × versions that succeed less often than chance explains: those below the 99.8 % funnel of their peers.
 -- grain: one operation type, manufacturer, model, device type and version
 -- parameters: since, until
--- How the funnel is made: marts.success_funnel. Of n comparisons without any real difference, n / 1000 end up here.
+-- How the funnel is made: marts.success_funnel. Of n comparisons without any real difference, about n / 1000 or fewer end up here.
 select
     operation_type, -- firmware_upgrade or software_upgrade
     manufacturer_name, -- manufacturer of the targets
