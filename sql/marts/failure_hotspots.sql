@@ -17,7 +17,7 @@ select
     peer_rate - success_rate as rate_below_peers, -- how far below its peers
     cast(round(finished * (peer_rate - success_rate)) as bigint) as failures_above_peers, -- devices that would not have failed at the peers' rate
     comparisons, -- groups that were compared
-    comparisons * 0.001 as expected_by_chance -- groups that would be here without any real difference
+    comparisons / 1000 as expected_by_chance -- groups that would be here without any real difference
 from marts.success_funnel_between(since, until)
 where is_below
 order by failures_above_peers desc, operation_type asc, manufacturer_name asc, model asc, device_type asc, file_version asc
