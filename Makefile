@@ -40,7 +40,7 @@ bench: $(READY) ## measure against a bare loop, dlt and pandas (about six minute
 bench-week: $(READY) ## count the calls of a simulated week, compare its end with the platform (about 15 minutes)
 	$(BIN)/python benchmarks/week.py
 
-bench-coverage: $(READY) ## how often intervals and hotspots are right, on simulated fleets (about ten minutes)
+bench-coverage: $(READY) ## how often intervals and hotspots are right, on simulated fleets (about three minutes)
 	$(BIN)/python benchmarks/coverage.py
 
 # Extras stay in the lock: pip refuses `gql==` for `gql[requests]` where hashes are required.

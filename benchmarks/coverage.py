@@ -1,6 +1,6 @@
 """How often are the intervals and the hotspots right? Simulated fleets with known true rates, judged by the SQL itself.
 
-    python benchmarks/coverage.py                   1,000 fleets each, some minutes
+    python benchmarks/coverage.py                   1,000 fleets each, three minutes; fewer tell too little
     python benchmarks/coverage.py --fleets 10000    smaller errors of simulation
 
 Prints shares, and writes them to benchmarks/results/coverage.json; docs/metrics.md shows them. Ends with 1 if the
