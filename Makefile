@@ -8,10 +8,10 @@ READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test fuzz e2e lint docs bench bench-week lock clean
+.PHONY: help demo ui test fuzz e2e lint docs bench bench-week bench-coverage lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(READY) ## simulate a platform, sync it over some days, print the report
 	$(BIN)/iodm demo
@@ -43,6 +43,9 @@ bench: $(READY) ## measure against a bare loop, dlt and pandas (about six minute
 
 bench-week: $(READY) ## count the calls of a simulated week, compare its end with the platform (about 15 minutes)
 	$(BIN)/python benchmarks/week.py
+
+bench-coverage: $(READY) ## how often intervals and hotspots are right, on simulated fleets (about three minutes)
+	$(BIN)/python benchmarks/coverage.py
 
 # Extras stay in the lock: pip refuses `gql==` for `gql[requests]` where hashes are required.
 lock: ## renew requirements.lock from pyproject.toml (about two minutes)

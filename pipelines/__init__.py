@@ -19,6 +19,7 @@ The map, in data-flow order; nothing here imports dagster:
 - `prune`      old raw responses dropped, once a base holds what a rebuild needs of them
 - `run`        a whole run under the lock: what the command line and Dagster call
 - `report`     rates, status and queries read from the published file
+- `alerts`     incidents in the published file, told to a webhook
 - `dictionary` the data dictionary, from the registry and the headers of `sql/`
 - `output`     rows as a table, CSV or JSON
 - `demo`       a simulated fleet synced over some days

@@ -3,7 +3,7 @@
 -- parameters: since, until
 -- Limits are three standard errors of a proportion around the mean rate, times the spread that weeks show from one to the
 -- next: with millions of devices a plain p chart would put every week outside. The week under way is shown, and takes no
--- part in centre and spread. Below two whole weeks there are no limits.
+-- part in centre and spread. Below two whole weeks there are no limits, nor where all devices of them fared alike.
 -- Source: D. B. Laney, Improved control charts for attributes, Quality Engineering 14 (2002), 531-537.
 with weeks as (
     select
@@ -73,8 +73,8 @@ select
     cast(success as bigint) as success, -- devices upgraded
     success / finished as success_rate, -- success / finished
     centre, -- success / finished of all whole weeks
-    greatest(0.0, centre - half_width) as lower_limit, -- three standard errors below, times the spread
-    least(1.0, centre + half_width) as upper_limit, -- three standard errors above, times the spread
+    case when half_width is not null then greatest(0.0, centre - half_width) end as lower_limit, -- three standard errors below, times the spread
+    case when half_width is not null then least(1.0, centre + half_width) end as upper_limit, -- three standard errors above, times the spread
     spread, -- how much more weeks vary than independent devices would: 1 on a plain p chart
     is_under_way, -- true while the week is not over: its slow upgrades are still to come
     coalesce(success / finished < centre - half_width or success / finished > centre + half_width, false) as is_outside -- beyond a limit

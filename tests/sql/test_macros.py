@@ -57,12 +57,13 @@ def test_wilson_of_nothing_is_null_and_its_ends_are_exact(macros):
 
 
 @pytest.mark.parametrize("degrees", [*range(1, 36), 60, 100, 1_000, 10**6])
-def test_the_t_quantile_is_what_scipy_computes(macros, degrees):
+def test_the_t_quantiles_are_what_scipy_computes(macros, degrees):
     assert macros.value(f"student_t_975({degrees})") == pytest.approx(scipy.stats.t.ppf(0.975, degrees), abs=2e-6)
+    assert macros.value(f"student_t_999({degrees})") == pytest.approx(scipy.stats.t.ppf(0.999, degrees), abs=2e-6)
 
 
-def test_the_t_quantile_needs_a_degree_of_freedom(macros):
-    assert macros.value("student_t_975(0)") is None
+def test_the_t_quantiles_need_a_degree_of_freedom(macros):
+    assert macros.value("[student_t_975(0), student_t_999(0)]") == [None, None]
 
 
 @given(tasks)

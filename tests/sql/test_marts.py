@@ -2,11 +2,12 @@
 
 import datetime as dt
 import itertools
-import random
 from pathlib import Path
 
 import duckdb
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipelines.models import load
 from support.core import Core
@@ -219,47 +220,107 @@ def test_a_mart_has_its_dimensions_then_the_measures_in_one_order(fleet, mart):
     ]
 
 
-def random_task(chance):
-    task = {
-        "model": chance.choice(["NB-1", "NB-2", "NB-3", None]),
-        "created_at": chance.choice(["2026-02-28 23:59:59", "2026-03-01 00:00:00", f"2026-04-{chance.randint(1, 30)}"]),
-        "file_version": chance.choice(["V1", "V2"]),
+counts = st.one_of(st.just(0), st.integers(0, 60), st.integers(0, 10**9))
+a_task = st.fixed_dictionaries(
+    {
+        "operation_type": st.sampled_from(["firmware_upgrade", "software_upgrade"]),
+        "manufacturer_name": st.sampled_from(["Acme", "Hanlux", None]),
+        "model": st.sampled_from(["NB-1", "NB-2", None]),
+        "device_type": st.sampled_from(["WaterMeter", None]),
+        "file_version": st.sampled_from(["V1", "V2", None]),
+        "created_at": st.sampled_from(
+            ["2026-02-28 23:59:59", "2026-03-01 00:00:00", "2026-03-01 23:59:59", "2026-03-02 00:00:00", "2026-04-07"]
+        ),
+        "policy": st.sampled_from([None, ("now", True), ("now", False), ("custom", None)]),
+        "groups": st.sampled_from([(), ("north",), ("south",), ("north", "south")]),
+        "devices": st.sampled_from([(), ("d1",)]),
+        "counters": st.none() | st.fixed_dictionaries(dict.fromkeys(COUNTERS[1:], counts)),
     }
-    return task if chance.random() < 0.1 else task | {name: chance.choice([0, 0, 1, 60]) for name in COUNTERS[1:]}
+)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_every_roll_up_is_sum_over_sum_within_bounds(core, seed):
-    chance = random.Random(seed)
-    core.sync(1)
-    tasks = [random_task(chance) for _ in range(60)]
+def filled(tasks):
+    """A published file with these tasks."""
+    core = Core().sync(1)
     for number, task in enumerate(tasks):
-        core.task(str(number), **task)
-    core.marts()
+        parts = ("policy", "groups", "devices", "counters")
+        fields = {name: value for name, value in task.items() if name not in parts}
+        core.task(str(number), **fields, **(task["counters"] or {}))
+        core.aim(str(number), groups=task["groups"], devices=task["devices"])
+        if task["policy"]:
+            execute_type, retry_enabled = task["policy"]
+            core.insert(
+                "operation_policies", operation_id=str(number), execute_type=execute_type, retry_enabled=retry_enabled
+            )
+    return core.marts()
+
+
+@settings(max_examples=12)
+@given(st.lists(a_task, max_size=12))
+def test_every_roll_up_is_sum_over_sum_within_bounds(tasks):
+    core = filled(tasks)
     outcomes = core.rows("from marts.operation_outcomes")
     for mart, dimensions in DIMENSIONS.items():
         rows = core.rows(f"from marts.{mart}")
         assert sum(row["operations"] for row in rows) == len(tasks)
+        keys = {tuple(row[name] for name in dimensions) for row in rows}
+        assert keys == {tuple(task[name] for name in dimensions) for task in outcomes}
+        assert len(keys) == len(rows)
         for row in rows:
-            group = [task for task in outcomes if all(task[name] == row[name] for name in dimensions)]
-            for name in COUNTERS:
-                assert row[name] == sum(task[name] or 0 for task in group)
-            assert row["finished"] == row["success"] + row["fail"] + row["timeout"]
-            assert row["operations_finished"] == sum(bool(task["finished"]) for task in group)
-            if not row["finished"]:
-                assert (row["success_rate"], row["success_rate_lower"], row["success_rate_upper"]) == (None, None, None)
-                continue
-            assert row["success_rate"] == pytest.approx(row["success"] / row["finished"])
-            ends = [
-                0,
-                row["clustered_lower"],
-                row["success_rate_lower"],
-                row["success_rate"],
-                row["success_rate_upper"],
-                row["clustered_upper"],
-                1,
-            ]
-            assert all(low <= high + 1e-9 for low, high in itertools.pairwise(ends))
+            is_sum_over_sum(row, [task for task in outcomes if all(task[name] == row[name] for name in dimensions)])
+    core.connection.close()
+
+
+def is_sum_over_sum(row, group):
+    """The row of a roll-up against the tasks that it is made of."""
+    assert row["operations"] == len(group)
+    for name in COUNTERS:
+        assert row[name] == sum(task[name] or 0 for task in group)
+    assert row["finished"] == row["success"] + row["fail"] + row["timeout"]
+    assert row["operations_finished"] == sum(bool(task["finished"]) for task in group)
+    assert row["rate_of_total"] == (pytest.approx(row["success"] / row["total"]) if row["total"] else None)
+    if row["finished"] < 30 or row["operations_finished"] < 3:
+        assert row["verdict"] == "too_few"
+    else:
+        is_ok, is_bad = row["clustered_lower"] >= 0.95, row["clustered_upper"] < 0.95
+        assert row["verdict"] == ("ok" if is_ok else "bad" if is_bad else "watch")
+    if not row["finished"]:
+        assert (row["success_rate"], row["success_rate_lower"], row["success_rate_upper"]) == (None, None, None)
+        return
+    assert row["success_rate"] == pytest.approx(row["success"] / row["finished"])
+    ends = [
+        0,
+        row["clustered_lower"],
+        row["success_rate_lower"],
+        row["success_rate"],
+        row["success_rate_upper"],
+        row["clustered_upper"],
+        1,
+    ]
+    assert all(low <= high + 1e-9 for low, high in itertools.pairwise(ends))
+
+
+@settings(max_examples=6)
+@given(st.lists(a_task, max_size=12), st.sampled_from(["2026-03-01", "2026-03-02", "2026-05-01"]))
+def test_a_roll_up_is_the_sum_of_its_two_windows_however_they_are_cut(tasks, cut):
+    core = filled(tasks)
+    measures = ", ".join(f"sum({name})::bigint as {name}" for name in ("operations", "operations_finished", *COUNTERS))
+    for mart, dimensions in DIMENSIONS.items():
+        whole, parts = (
+            core.rows(
+                f"select {', '.join(dimensions)}, {measures} from ({source}) group by all order by all", parameters
+            )
+            for source, parameters in (
+                (f"from marts.{mart}", None),
+                (f"from marts.{mart}_between(null, $1) union all from marts.{mart}_between($1, null)", [cut]),
+            )
+        )
+        assert whole == parts
+    core.connection.close()
+
+
+def test_every_roll_up_is_among_those():
+    assert set(DIMENSIONS) == {name for name in load("marts") if name.startswith("success_by_")}
 
 
 def test_one_task_tells_nothing_of_how_tasks_differ(core):

@@ -2,6 +2,8 @@
 
 from datetime import datetime, timedelta
 
+import duckdb
+
 from pipelines.tables import TABLES
 from support.records import T0, counters, record, without
 
