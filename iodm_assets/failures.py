@@ -9,7 +9,7 @@ import dagster as dg
 
 from iodm_assets.metadata import sample_table
 from pipelines.checks import CheckFailedError
-from pipelines.errors import IodmError, PlatformError
+from pipelines.errors import IodmError, PlatformError, QueryError
 
 RETRIES = dg.RetryPolicy(max_retries=2, delay=30)
 """For a passing fault that outlives the client's own patience, and for a writer that is about to end."""
@@ -33,6 +33,9 @@ def _metadata(error: IodmError) -> dict[str, dg.MetadataValue]:
     if isinstance(error, CheckFailedError):
         values["check"] = dg.MetadataValue.text(f"sql/checks/{error.check}.sql")
         values["sample"] = sample_table(error.sample)
+    elif isinstance(error, QueryError):
+        values["query"] = dg.MetadataValue.text(f"sql/{error.file}")
+        values["sql"] = dg.MetadataValue.md(f"```sql\n{error.sql}\n```")
     elif isinstance(error, PlatformError):
         known = {"method": error.method, "url": error.url, "status": error.status, "error_code": error.error_code}
         values |= {name: dg.MetadataValue.text(str(value)) for name, value in known.items() if value}

@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 
 from pipelines.errors import IodmError
-from pipelines.models import load
+from pipelines.models import Model, load, query_errors
 from pipelines.sql_text import insert_rows, quoted, scalar
 
 SAMPLE_ROWS = 5
@@ -61,9 +61,16 @@ class CheckFailedError(IodmError):
 
 
 def run_checks(connection: duckdb.DuckDBPyConnection) -> list[CheckResult]:
-    """Run every check on an open published file (or one being built)."""
-    results = []
-    for model in load("checks").values():
+    """Run every check on an open published file (or one being built).
+
+    Raises:
+        QueryError: a check could not be run.
+    """
+    return [_run(connection, model) for model in load("checks").values()]
+
+
+def _run(connection: duckdb.DuckDBPyConnection, model: Model) -> CheckResult:
+    with query_errors(model):
         count = int(scalar(connection, f"select count(*) from ({model.sql})"))
         sample: list[dict[str, Any]] = []
         if count:
@@ -71,9 +78,7 @@ def run_checks(connection: duckdb.DuckDBPyConnection) -> list[CheckResult]:
             names = [column[0] for column in cursor.description or ()]
             sample = [dict(zip(names, values, strict=True)) for values in cursor.fetchall()]
         checked = int(scalar(connection, f"select count(*) from {model.header['share of']}"))
-        severity = model.header["severity"]
-        results.append(CheckResult(model.name, severity, model.description, count, checked, sample))
-    return results
+    return CheckResult(model.name, model.header["severity"], model.description, count, checked, sample)
 
 
 def refuse_if_failed(results: list[CheckResult]) -> None:

@@ -2,6 +2,7 @@
 
     IodmError
     ├── CheckFailedError      1  a data check of severity `error` failed: nothing was published (in `checks`)
+    ├── QueryError            1  a query of `sql/` failed: nothing was published
     ├── SettingsError         2  a setting or an argument is missing or wrong
     ├── PlatformError         3  the platform is unreachable, refused us, or failed for too long
     └── StorageError          4  disk, lock, torn or corrupt file
@@ -25,6 +26,15 @@ class IodmError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}. {self.advice}"
+
+
+class QueryError(IodmError):
+    """A macro, a mart or a check could not be run; `file` is its name below `sql/`, `sql` its text."""
+
+    def __init__(self, message: str, *, advice: str, file: str, sql: str) -> None:
+        super().__init__(message, advice=advice)
+        self.file = file
+        self.sql = sql
 
 
 class SettingsError(IodmError):

@@ -14,7 +14,7 @@ from datetime import datetime
 
 import duckdb
 
-from pipelines.models import Model, column_comments, load
+from pipelines.models import Model, column_comments, load, query_errors
 from pipelines.sql_text import quoted
 
 
@@ -24,7 +24,7 @@ def build_marts(
     """Make all macros and marts of the publication with this number, made at this instant (UTC, without zone).
 
     Raises:
-        duckdb.Error: a query failed; a note on the error names the SQL file.
+        QueryError: a query is wrong; it names the SQL file.
     """
     connection.begin()  # one transaction: each commit waits for the disk
     connection.execute("set variable publication = $number", {"number": publication})
@@ -85,8 +85,5 @@ def _in_order(models: dict[str, Model], reference: str) -> list[Model]:
 
 
 def _run(connection: duckdb.DuckDBPyConnection, model: Model, sql: str) -> None:
-    try:
+    with query_errors(model):
         connection.execute(sql)
-    except duckdb.Error as error:
-        error.add_note(f"in {model.path.parent.name}/{model.path.name}")
-        raise

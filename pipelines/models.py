@@ -6,10 +6,16 @@ only; running models belongs to `flatten` (core) and `publish` (macros, marts, c
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import duckdb
+
+from pipelines.errors import QueryError
 
 WINDOW = ["since", "until"]
 _HEADER_KEYS = ("grain", "severity", "share of", "parameters", "window", "relation")
@@ -78,6 +84,22 @@ def _parse(path: Path) -> Model:
         else:
             prose.append(text)
     return Model(path.stem, path, sql, " ".join(prose), header)
+
+
+@contextlib.contextmanager
+def query_errors(model: Model) -> Iterator[None]:
+    """Say which file a query is in that DuckDB refused; what is no fault of the query stays what it is.
+
+    Raises:
+        QueryError: with DuckDB's reason, the file and its text.
+    """
+    try:
+        yield
+    except (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError) as error:
+        file = f"{model.path.parent.name}/{model.path.name}"
+        reason = " ".join(str(error).split("LINE ")[0].split())
+        advice = f"Nothing was published. Correct sql/{file}, then run `iodm rebuild`"
+        raise QueryError(f"sql/{file} failed: {reason}", advice=advice, file=file, sql=model.sql) from error
 
 
 def column_comments(model: Model) -> dict[str, str]:

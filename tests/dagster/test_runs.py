@@ -1,12 +1,14 @@
 """Real runs of the job on an ephemeral instance, against a simulator in a process of its own."""
 
+from dataclasses import replace
+
 import dagster as dg
 import pytest
 
 from iodm_assets.definitions import defs
 from iodm_assets.failures import failures
 from pipelines.errors import PlatformError, SettingsError
-from pipelines.models import load
+from pipelines.models import Model, load
 from pipelines.report import query
 from pipelines.tables import TABLES
 
@@ -71,7 +73,7 @@ def test_an_unchanged_table_keeps_its_version_and_a_changed_one_gets_another(ins
     simulator = start_platform()
     first, second = versions_of(run(instance)), versions_of(run(instance))
     assert {relation for relation in first if first[relation] != second[relation]} <= {
-        *("raw/operations", "core/syncs", "marts/snapshot", "marts/lake_months"),
+        *("raw/operations", "core/syncs", "marts/snapshot", "marts/lake_months", "marts/data_quality"),
         *("marts/stalled_operations", "marts/success_at_age"),  # they tell the time
     }
     simulator.advance(3600)
@@ -142,6 +144,26 @@ def test_a_refused_publication_reports_its_checks_but_no_table_and_what_was_serv
     assert "sql/checks/quarantine_is_small.sql" in failure.description
     assert failure.metadata["check"].value == "sql/checks/quarantine_is_small.sql"
     assert not [event for event in result.all_events if event.is_step_up_for_retry]
+    assert warehouse.served_file() == served
+
+
+@pytest.mark.parametrize("kind", ["macros", "marts", "checks"])
+def test_a_query_that_fails_is_named_with_its_text_and_nothing_looks_materialized(
+    instance, warehouse, start_platform, monkeypatch, tmp_path, kind
+):
+    start_platform()
+    assert run(instance).success
+    served = warehouse.served_file()
+    broken = Model("broken", tmp_path / kind / "broken.sql", "select no_such_column from core.operations", "", {})
+    broken = replace(broken, header={"severity": "error", "share of": "core.operations"})
+    monkeypatch.setitem(load(kind), "broken", broken)
+    result = run(instance)
+    assert not result.success
+    assert set(metadata_of(result)) == {"raw/operations"}
+    failure = failure_of(result, "publish")
+    assert f"sql/{kind}/broken.sql failed" in failure.description
+    assert failure.metadata["query"].value == f"sql/{kind}/broken.sql"
+    assert "no_such_column" in failure.metadata["sql"].value
     assert warehouse.served_file() == served
 
 
