@@ -1,11 +1,9 @@
 """Alerts as the daemon evaluates them, posted to a real receiver: once per incident, once when it is over."""
 
 import json
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import dagster as dg
 import duckdb
@@ -16,39 +14,14 @@ from iodm_assets.definitions import defs
 from iodm_assets.resources import SettingsResource
 from pipelines.alerts import incidents, message
 from pipelines.settings import load_settings
-
-PATH = "/services/T000/B000/the-secret-of-the-webhook"
-
-
-@dataclass
-class Receiver:
-    """What a webhook got, and what it answers."""
-
-    url: str = ""
-    status: int = 200
-    texts: list[str] = field(default_factory=list)
+from support.webhook import PATH, Receiver, receiving
 
 
 @pytest.fixture
 def receiver(monkeypatch) -> Iterator[Receiver]:
-    got = Receiver()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            got.texts.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["text"])
-            self.send_response(got.status)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """Nothing on the terminal."""
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        got.url = f"http://127.0.0.1:{server.server_port}{PATH}"
+    with receiving() as got:
         monkeypatch.setenv("IODM_ALERT_WEBHOOK", got.url)
         yield got
-        server.shutdown()
 
 
 @dataclass

@@ -5,17 +5,16 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
 import pytest
-import requests
 
 from iodm_assets.definitions import defs
 from iodm_assets.ui import end_left_runs
 from pipelines.warehouse import Warehouse, writer_lock
+from support.dagster_pages import Pages
 
 COMMAND = [sys.executable, "-m", "iodm_assets.ui"]
 REPOSITORY = Path(__file__).parent.parent.parent
@@ -29,47 +28,10 @@ def port() -> int:
 
 
 @pytest.fixture
-def ui(port: int, start_platform, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+def ui(port: int, start_platform, tmp_path: Path) -> Iterator[Pages]:
     start_platform()
-    with (tmp_path / "log").open("w") as log:
-        process = subprocess.Popen([*COMMAND, f"--port={port}"], stdout=subprocess.PIPE, stderr=log, text=True)
-        assert process.stdout
-        with process.stdout as output:
-            for line in output:
-                if "in a browser" in line:
-                    break
-            yield process
-            process.send_signal(signal.SIGINT)
-            process.wait(90)
-
-
-def ask(port: int, query: str, **variables: object) -> dict[str, object]:
-    content = {"query": query, "variables": variables}
-    return requests.post(f"http://127.0.0.1:{port}/graphql", json=content, timeout=60).json()["data"]
-
-
-def launch(port: int) -> str:
-    selector = {
-        "repositoryName": "__repository__",
-        "repositoryLocationName": "iodm_assets.definitions",
-        "jobName": "sync_operations",
-    }
-    started = ask(
-        port,
-        "mutation Launch($it: ExecutionParams!) { launchPipelineExecution(executionParams: $it) "
-        "{ ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }",
-        it={"selector": selector, "runConfigData": {}},
-    )
-    return started["launchPipelineExecution"]["run"]["runId"]
-
-
-def status_at_its_end(port: int, run_id: str) -> str:
-    for _ in range(240):
-        status = ask(port, "query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }", id=run_id)
-        if status["runOrError"]["status"] in {"SUCCESS", "FAILURE", "CANCELED"}:
-            break
-        time.sleep(0.5)
-    return status["runOrError"]["status"]
+    with Pages(port, tmp_path / "log") as pages:
+        yield pages
 
 
 def children_of(group_of: str) -> list[str]:
@@ -86,23 +48,25 @@ def children_of(group_of: str) -> list[str]:
 
 @pytest.mark.e2e
 def test_it_serves_a_running_schedule_syncs_and_leaves_no_process(ui, port, warehouse):
-    data = ask(
-        port,
+    data = ui.ask(
         "{ shouldShowNux repositoriesOrError { ... on RepositoryConnection { nodes { schedules { name scheduleState "
         "{ status } } } } } }",
     )
     [repository] = data["repositoriesOrError"]["nodes"]
-    assert repository["schedules"] == [{"name": "sync_operations_schedule", "scheduleState": {"status": "RUNNING"}}]
+    states = {each["name"]: each["scheduleState"]["status"] for each in repository["schedules"]}
+    assert states == dict.fromkeys(
+        ("sync_operations_schedule", "full_sync_schedule", "drop_old_runs_schedule"), "RUNNING"
+    )
     assert not data["shouldShowNux"]
-    assert status_at_its_end(port, launch(port)) == "SUCCESS"
+    assert ui.status_at_its_end(ui.launch()) == "SUCCESS"
     assert warehouse.served_file()
     home = warehouse.root / "dagster"
     assert (home / "dagster.yaml").read_text() == (REPOSITORY / "dagster.yaml").read_text()
     second = subprocess.run(COMMAND, capture_output=True, text=True, check=False)
     assert (second.returncode, second.stderr.count("\n")) == (4, 1)
     assert "already serves" in second.stderr
-    ui.send_signal(signal.SIGINT)
-    assert ui.wait(90) == 130
+    ui.process.send_signal(signal.SIGINT)
+    assert ui.process.wait(90) == 130
     if Path("/proc").is_dir():
         assert children_of(f"DAGSTER_HOME={home}") == []
 
