@@ -1,0 +1,99 @@
+"""Runs of the job in a process of their own that is killed at ten points of its way: the next one publishes it all."""
+
+import multiprocessing
+import os
+import shutil
+import time
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from iodm_assets.definitions import defs
+from pipelines.report import query
+from pipelines.warehouse import Warehouse
+from support.interruptions import assert_raw_store_adds_up
+
+pytestmark = pytest.mark.e2e
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["iodm_assets.definitions"])
+DAGSTER_YAML = Path(__file__).parent.parent.parent / "dagster.yaml"
+
+
+def execute(home: Path, job: str, environment: dict[str, str]) -> None:
+    """A run as the daemon's launcher starts it: in a process, on an instance that lasts."""
+    os.environ.update(environment)  # the server that forks has that of its own start
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        defs.resolve_job_def(job).execute_in_process(instance=instance)
+
+
+@pytest.fixture
+def home(tmp_path):
+    folder = tmp_path / "home"
+    folder.mkdir()
+    shutil.copy(DAGSTER_YAML, folder)
+    with dg.DagsterInstance.from_config(str(folder)):  # makes its tables: two processes can't at once
+        return folder
+
+
+def started(home: Path, job: str = "sync_operations") -> BaseProcess:
+    process = PROCESSES.Process(target=execute, args=(home, job, dict(os.environ)))
+    process.start()
+    return process
+
+
+def seconds_of(process: BaseProcess) -> float:
+    begun = time.monotonic()
+    process.join(120)
+    assert process.exitcode == 0
+    return time.monotonic() - begun
+
+
+def syncs(warehouse: Warehouse) -> list[int]:
+    return [number for (number,) in query(warehouse, "select sync_id from core.syncs order by sync_id").rows]
+
+
+@pytest.mark.parametrize("job", ["sync_operations", "full_sync"])
+def test_a_run_that_is_killed_at_ten_points_loses_nothing_and_does_nothing_twice(home, warehouse, start_platform, job):
+    simulator = start_platform(tasks=400)
+    seconds_of(started(home))
+    simulator.advance(900)
+    undisturbed = seconds_of(started(home, job))
+    for point in range(5 if job == "full_sync" else 10):
+        simulator.advance(900)
+        run = started(home, job)
+        run.join(undisturbed * (0.3 + 0.07 * point))
+        run.kill()
+        run.join()
+        served = warehouse.served_file()
+        assert query(warehouse, "select count(*) from core.operations").rows[0][0] >= 400
+        seconds_of(started(home))
+        assert warehouse.served_file() != served
+        assert syncs(warehouse) == list(range(1, len(syncs(warehouse)) + 1))
+        assert_raw_store_adds_up(warehouse)
+        [(known, there)] = query(
+            warehouse,
+            "select operations - operations_removed + operations_outside_rates, total_after from marts.snapshot",
+        ).rows
+        assert known == there
+
+
+def test_two_runs_at_once_one_of_them_publishes_and_the_other_waits_or_says_why(home, warehouse, start_platform):
+    start_platform(tasks=400)
+    both = [started(home), started(home)]
+    for run in both:
+        run.join(120)
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        runs = instance.get_runs()
+        failures = [
+            record.event_log_entry.message
+            for run in runs
+            for record in instance.get_records_for_run(
+                run.run_id, of_type=dg.DagsterEventType.STEP_UP_FOR_RETRY
+            ).records
+        ]
+    assert {run.status for run in runs} == {dg.DagsterRunStatus.SUCCESS}
+    assert len(failures) >= 1  # the one that met the other's lock
+    assert syncs(warehouse) == [1, 2]
+    assert_raw_store_adds_up(warehouse)
