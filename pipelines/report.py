@@ -13,6 +13,7 @@ import duckdb
 
 from pipelines.checks import CheckResult, run_checks
 from pipelines.errors import SettingsError, StorageError
+from pipelines.hold import summary_of_hold
 from pipelines.models import column_comments, load
 from pipelines.sql_text import scalar
 from pipelines.tables import TABLES
@@ -123,7 +124,7 @@ def check(warehouse: Warehouse) -> list[CheckResult]:
 
 
 def status(warehouse: Warehouse) -> dict[str, Any]:
-    """Whether today's numbers can be trusted: snapshot, age, grade, rows by table, tasks outside the rates, checks.
+    """Whether today's numbers can be trusted: held or not, snapshot, age, grade, rows by table, checks.
 
     Raises:
         StorageError: nothing is published.
@@ -141,6 +142,7 @@ def status(warehouse: Warehouse) -> dict[str, Any]:
         passed = scalar(connection, "select count(*) from marts.data_quality where offending_rows = 0")
     age = datetime.now(UTC).replace(tzinfo=None) - values["observed_at"]
     return {
+        "held": summary_of_hold(warehouse),
         "warehouse": str(warehouse.root),
         "file": str(warehouse.served_file()),
         "snapshot": values,

@@ -7,11 +7,13 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from pipelines.errors import StorageError
 from pipelines.extract.entries import SyncManifest
 from pipelines.extract.forecast import Forecast, forecast
 from pipelines.extract.raw import newest_sync
 from pipelines.extract.recovery import recover
 from pipelines.extract.sync import run_sync
+from pipelines.hold import Hold, end_hold, read_hold, refuse_while_held, roll_back
 from pipelines.platform.client import Client, Sleeper
 from pipelines.platform.quota import Quota
 from pipelines.progress import Reporter
@@ -70,11 +72,39 @@ def refresh(settings: Settings, reporter: Reporter, *, from_scratch: bool = Fals
     """Serve what the raw store holds, under the warehouse's lock; with `from_scratch`, made again from all of it.
 
     Raises:
+        HeldError: a rollback holds publishing.
         IodmError: see `errors`; what was served is still served.
     """
     warehouse = open_warehouse(settings)
     with writer_lock(warehouse):
+        refuse_while_held(warehouse)
         return publish(settings, warehouse, reporter, from_scratch=from_scratch)
+
+
+def rollback(settings: Settings) -> Hold:
+    """Serve the previous published file, and publish nothing until it is released.
+
+    Raises:
+        StorageError: there is none; what was served is still served.
+    """
+    warehouse = open_warehouse(settings)
+    with writer_lock(warehouse):
+        return roll_back(warehouse)
+
+
+def release(settings: Settings, reporter: Reporter) -> Publication:
+    """Publish all that was read, as if there had been no rollback, then end the hold.
+
+    Raises:
+        IodmError: see `errors`; the hold goes on, and what was served is still served.
+    """
+    warehouse = open_warehouse(settings)
+    with writer_lock(warehouse):
+        if read_hold(warehouse) is None:
+            raise StorageError(f"publishing into {warehouse.root} is not held", advice="There is nothing to release")
+        publication = publish(settings, warehouse, reporter)
+        end_hold(warehouse)
+        return publication
 
 
 def sync(
@@ -84,8 +114,8 @@ def sync(
     is_full: bool = False,
     accept_removals: bool = False,
     announce: Callable[[str], None] = log.info,
-) -> tuple[Extraction, Publication]:
-    """Both, under one lock.
+) -> tuple[Extraction, Publication | None]:
+    """Both, under one lock; while a rollback holds publishing, only the first.
 
     Raises:
         IodmError: see `errors`.
@@ -94,7 +124,7 @@ def sync(
     warehouse = open_warehouse(settings)
     with writer_lock(warehouse):
         extraction = _extract(settings, warehouse, reporter, announce, is_full=is_full, accept_removals=accept_removals)
-        return extraction, publish(settings, warehouse, reporter)
+        return extraction, None if read_hold(warehouse) else publish(settings, warehouse, reporter)
 
 
 def prune(settings: Settings, reporter: Reporter, keep_days: int, *, up_to: int) -> int:
@@ -105,6 +135,7 @@ def prune(settings: Settings, reporter: Reporter, keep_days: int, *, up_to: int)
     """
     warehouse = open_warehouse(settings)
     with writer_lock(warehouse):
+        refuse_while_held(warehouse)
         newest = newest_sync(warehouse)
         if newest and last_served(warehouse) < newest.sync_id:
             publish(settings, warehouse, reporter)
