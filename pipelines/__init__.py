@@ -19,6 +19,7 @@ The map, in data-flow order; nothing here imports dagster:
 - `publish`    all of that in order, into a new DuckDB file, then served
 - `prune`      old raw responses dropped, once a base holds what a rebuild needs of them
 - `run`        a whole run under the lock: what the command line and Dagster call
+- `doctor`     what stands in the way of a sync, item by item
 - `report`     rates, status and queries read from the published file
 - `output`     rows as a table, CSV or JSON
 - `demo`       a simulated fleet synced over some days

@@ -10,6 +10,7 @@ import json
 import logging
 import shutil
 import sys
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -208,6 +209,22 @@ def status(*, as_json: bool) -> None:
         return
     for name, text in status_lines(values).items():
         click.echo(f"{name:<18} {text}")
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def doctor(*, as_json: bool) -> None:
+    """Look at settings, disk, lock, published file, TLS, login and quota; makes a login and one count probe."""
+    from pipelines.doctor import diagnose  # noqa: PLC0415
+
+    findings = []
+    for finding in diagnose():
+        findings.append(finding)
+        if not as_json:
+            click.echo(f"{finding.result:<5} {finding.item:<15} {finding.text}")
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    sys.exit(next((finding.exit_code for finding in findings if finding.exit_code), 0))
 
 
 @cli.command()

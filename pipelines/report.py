@@ -44,14 +44,13 @@ def open_published(warehouse: Warehouse) -> Iterator[duckdb.DuckDBPyConnection]:
             advice="Run `iodm sync` (or `iodm demo`) first, or set IODM_WAREHOUSE to where the data is",
         )
     try:
-        connection = duckdb.connect(str(file), read_only=True)
+        with duckdb.connect(str(file), read_only=True) as connection:
+            yield connection
     except duckdb.Error as error:
         raise StorageError(
-            f"{file} can't be opened: {str(error).splitlines()[0]}",
+            f"{file} can't be read: {str(error).splitlines()[0]}",
             advice="Run `iodm rebuild`: it makes a new one from the raw store",
         ) from error
-    with connection:
-        yield connection
 
 
 def rows_of(

@@ -63,7 +63,7 @@ def plan(settings: Settings) -> tuple[Forecast, Quota]:
     """
     require_platform(settings)
     warehouse = open_warehouse(settings)
-    with writer_lock(warehouse), _connected(settings, warehouse) as client:
+    with writer_lock(warehouse), connected(settings, warehouse) as client:
         check_source(warehouse, source_of(settings))
         return forecast(settings, warehouse, client), client.quota
 
@@ -153,7 +153,7 @@ def _extract(
     accept_removals: bool,
 ) -> Extraction:
     recover(warehouse)
-    with _connected(settings, warehouse) as client:
+    with connected(settings, warehouse) as client:
         manifest = run_sync(
             settings,
             warehouse,
@@ -167,7 +167,7 @@ def _extract(
 
 
 @contextlib.contextmanager
-def _connected(settings: Settings, warehouse: Warehouse) -> Iterator[Client]:
+def connected(settings: Settings, warehouse: Warehouse) -> Iterator[Client]:
     """A client whose workers end at once when the run fails."""
     sleeper = Sleeper()
     with storage_errors(f"write {warehouse.quota_file}"):

@@ -76,6 +76,15 @@ def test_status_and_check_say_whether_to_trust_it(synced):
     assert {row["result"] for row in json.loads(synced.ok("check", "--format", "json"))} <= {"ok", "warning"}
 
 
+def test_the_doctor_finds_everything_well(iodm):
+    iodm.ok("sync")
+    lines = iodm.ok("doctor").splitlines()
+    assert [line.split()[0] for line in lines] == ["ok"] * 8
+    findings = json.loads(iodm.ok("doctor", "--json"))
+    assert {finding["result"] for finding in findings} == {"ok"}
+    assert "450 tasks" in findings[-1]["text"]
+
+
 @pytest.mark.parametrize(
     "query",
     [
