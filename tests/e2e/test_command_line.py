@@ -247,8 +247,6 @@ def test_https_is_verified_with_the_ca_and_the_name_and_the_certificate_that_are
         assert "IODM_CA_FILE" in command.fails(3, "sync", IODM_CA_FILE=None)
         if name:
             assert "IODM_TLS_SERVER_NAME" in command.fails(3, "sync", IODM_TLS_SERVER_NAME=None)
-        if client_certificate:
-            command.fails(3, "sync", IODM_CLIENT_CERT=None, IODM_CLIENT_KEY=None)
         wrong = tmp_path / "wrong.pem"
         wrong.write_text("no certificate")
         assert "IODM_CA_FILE" in command.fails(2, "sync", IODM_CA_FILE=wrong)
