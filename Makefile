@@ -25,7 +25,7 @@ test: $(READY) ## every test but the end-to-end ones, in random order, with cove
 fuzz: $(READY) ## 50,000 schedules of syncs (`make test` draws 200, CI 2,000) and every kill (some hours)
 	IODM_FUZZ=1 $(BIN)/pytest tests/extract/test_completeness.py tests/extract/test_kills.py tests/extract/test_torn_syncs.py --numprocesses 2
 
-e2e: $(READY) ## tests with real processes and a browser (needs Chromium)
+e2e: $(READY) ## tests with real processes, a browser and a database (needs Chromium and PostgreSQL)
 	$(BIN)/pytest -m e2e
 
 lint: $(READY) ## style, SQL, types

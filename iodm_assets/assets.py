@@ -16,7 +16,9 @@ from iodm_assets.metadata import extraction_metadata, publication_metadata, read
 from iodm_assets.resources import SettingsResource
 from iodm_assets.specs import OPERATORS, RAW_OPERATIONS, freshness, published_specs
 from pipelines.checks import CheckFailedError
+from pipelines.hold import HeldError
 from pipelines.progress import LogLines
+from pipelines.report import check
 from pipelines.run import extract, refresh
 
 FULL_SYNC_WAITS_SECONDS = 6 * 3600.0
@@ -77,6 +79,8 @@ def published_assets() -> dg.AssetsDefinition:
 
         Where a check of severity `error` fails, nothing is served: then the step reports the checks and fails without
         a materialization. (A blocking check inside a multi-asset would let its assets be recorded as materialized.)
+        While a rollback holds publishing, it reports the checks of what is served, because Dagster wants a result of
+        each, and ends well without a materialization.
         """
         started = time.monotonic()
         with failures():
@@ -85,6 +89,10 @@ def published_assets() -> dg.AssetsDefinition:
             except CheckFailedError as error:
                 yield from check_results(error.results)
                 raise
+            except HeldError as error:
+                context.log.warning("Nothing was published: %s", error)
+                yield from check_results(check(settings.warehouse()))
+                return
             published = read_published(settings.warehouse())
         seconds = time.monotonic() - started
         drops = row_drops(context.instance, published)

@@ -15,9 +15,11 @@ The map, in data-flow order; nothing here imports dagster:
 - `models`     the SQL of `sql/`, read with its headers
 - `marts`      macros and marts made in a file that is being built
 - `checks`     data checks run on it
+- `hold`       an older published file served on purpose, until it is released
 - `publish`    all of that in order, into a new DuckDB file, then served
 - `prune`      old raw responses dropped, once a base holds what a rebuild needs of them
 - `run`        a whole run under the lock: what the command line and Dagster call
+- `doctor`     what stands in the way of a sync, item by item
 - `report`     rates, status and queries read from the published file
 - `alerts`     incidents in the published file, told to a webhook
 - `dictionary` the data dictionary, from the registry and the headers of `sql/`

@@ -10,6 +10,7 @@ import json
 import logging
 import shutil
 import sys
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -104,6 +105,7 @@ def demo() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def sync(*, full: bool, accept_removals: bool, strict: bool, as_json: bool) -> None:
     """Read what changed on the platform since the last sync, and publish the result."""
+    from pipelines.hold import summary_of_hold  # noqa: PLC0415
     from pipelines.run import sync as run_sync  # noqa: PLC0415 - keeps `iodm report` quick
 
     if accept_removals and not full:
@@ -118,16 +120,17 @@ def sync(*, full: bool, accept_removals: bool, strict: bool, as_json: bool) -> N
             announce=lambda text: click.echo(text, err=True),
         )
     manifest = extraction.manifest
-    warnings = [check for check in publication.checks if not check.passed]
-    summary = {**msgspec.to_builtins(manifest), "waited_seconds": round(extraction.waited_seconds, 1)}
-    summary |= {
-        "publication": publication.number,
-        "file": str(publication.file),
-        "rows": publication.rows,
-        "changed_months": publication.changed_months,
-    }
-    summary |= {"warnings": {check.name: check.offending_rows for check in warnings}}
     warehouse = open_warehouse(settings)
+    warnings = [check for check in publication.checks if not check.passed] if publication else []
+    summary = {**msgspec.to_builtins(manifest), "waited_seconds": round(extraction.waited_seconds, 1)}
+    summary |= {"publication": publication.number if publication else None, "held": summary_of_hold(warehouse)}
+    if publication:
+        summary |= {
+            "file": str(publication.file),
+            "rows": publication.rows,
+            "changed_months": publication.changed_months,
+        }
+    summary |= {"warnings": {check.name: check.offending_rows for check in warnings}}
     if as_json:
         click.echo(json.dumps(summary, indent=2))
     else:
@@ -138,8 +141,12 @@ def sync(*, full: bool, accept_removals: bool, strict: bool, as_json: bool) -> N
         click.echo(
             f"Published {publication.rows['operations']:,} tasks with "
             f"{publication.rows['operation_targets']:,} targets as number {publication.number}."
+            if publication
+            else "Nothing was published: the responses are kept for later."
         )
         click.echo(f"Open it read-only: {_open_line(warehouse)}")
+    if summary["held"]:
+        click.echo(f"{summary['held']['message']}.", err=True)
     _say_warnings(manifest.grade, manifest.quarantined, {check.name: check.offending_rows for check in warnings})
     if strict and (warnings or manifest.quarantined or manifest.grade == "unproven"):
         sys.exit(1)
@@ -205,6 +212,22 @@ def status(*, as_json: bool) -> None:
 
 
 @cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def doctor(*, as_json: bool) -> None:
+    """Look at settings, disk, lock, published file, TLS, login and quota; makes a login and one count probe."""
+    from pipelines.doctor import diagnose  # noqa: PLC0415
+
+    findings = []
+    for finding in diagnose():
+        findings.append(finding)
+        if not as_json:
+            click.echo(f"{finding.result:<5} {finding.item:<15} {finding.text}")
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    sys.exit(next((finding.exit_code for finding in findings if finding.exit_code), 0))
+
+
+@cli.command()
 @click.argument("query")
 @_format_option
 def sql(*, query: str, output_format: str) -> None:
@@ -256,6 +279,25 @@ def rebuild() -> None:
 
 
 @cli.command()
+@click.option("--release", is_flag=True, help="End it: publish all that was read meanwhile.")
+def rollback(*, release: bool) -> None:
+    """Serve the previous published file, and publish nothing until it is released; asked again, one further back."""
+    from pipelines import run  # noqa: PLC0415
+
+    settings = load_settings()
+    if release:
+        with reporting() as reporter:
+            publication = run.release(settings, reporter)
+        click.echo(f"Released: {publication.rows['operations']:,} tasks are served as number {publication.number}.")
+        return
+    hold = run.rollback(settings)
+    click.echo(
+        f"Publication {hold.to_publication} is served again. `iodm sync` goes on reading, but publishes nothing."
+    )
+    click.echo("To publish again: `iodm rollback --release`.")
+
+
+@cli.command()
 @click.option(
     "--keep-days",
     type=click.IntRange(min=0),
@@ -265,10 +307,12 @@ def rebuild() -> None:
 @click.option("--yes", is_flag=True, help="Don't ask.")
 def prune(*, keep_days: int, yes: bool) -> None:
     """Drop old raw responses; tasks, history and syncs stay, and `iodm rebuild` still makes them all."""
+    from pipelines.hold import refuse_while_held  # noqa: PLC0415
     from pipelines.prune import plan  # noqa: PLC0415
     from pipelines.run import prune as run_prune  # noqa: PLC0415
 
     settings = load_settings()
+    refuse_while_held(_existing_warehouse(settings))
     todo = plan(_existing_warehouse(settings), keep_days)
     if not todo.folders:
         click.echo(
@@ -297,7 +341,10 @@ def _show_report(
     if output_format != "table":
         show(rows, output_format)
         return
-    snapshot = read_status(warehouse)["snapshot"]
+    values = read_status(warehouse)
+    snapshot = values["snapshot"]
+    if values["held"]:
+        click.echo(values["held"]["message"])
     click.echo(
         f"{load('marts')[mart].description.split('. ')[0].rstrip('.')}. {snapshot['operations']:,} upgrade tasks, "
         f"observed {snapshot['observed_at']} UTC, {snapshot['grade']}, target {snapshot['target_success_rate']:.0%}"

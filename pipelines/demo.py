@@ -88,7 +88,8 @@ def run_demo(settings: Settings, reporter: Reporter, say: Callable[[str], None])
     with writer_lock(warehouse), storage_errors(f"empty {warehouse.root}"):
         for part in (warehouse.raw, warehouse.lake, warehouse.published, warehouse.work):
             shutil.rmtree(part, ignore_errors=True)
-        for file in (warehouse.link, warehouse.quota_file, warehouse.root / "source.json", warehouse.root / STATE_FILE):
+        files = (warehouse.link, warehouse.hold_file, warehouse.quota_file)
+        for file in (*files, warehouse.root / "source.json", warehouse.root / STATE_FILE):
             file.unlink(missing_ok=True)
     start = datetime.now(UTC) - timedelta(days=DAYS)
     with SimulatorProcess(demo_dials(start), state_file=warehouse.root / STATE_FILE) as simulator:
@@ -101,6 +102,7 @@ def run_demo(settings: Settings, reporter: Reporter, say: Callable[[str], None])
             if day:
                 simulator.advance(timedelta(days=1).total_seconds())
             extraction, publication = sync(settings, reporter, announce=lambda _: None)
+            assert publication is not None  # noqa: S101 - a warehouse that was just emptied is not held
             manifest = extraction.manifest
             say(
                 f"{manifest.finished_at:%Y-%m-%d %H:%M} UTC  sync {manifest.sync_id}: {manifest.api_calls} calls, "

@@ -74,7 +74,8 @@ def status_lines(values: dict[str, Any]) -> dict[str, str]:
         f"{check['check_name']} ({check['severity']}, {check['offending_rows']:,} rows)"
         for check in values["checks_failed"]
     )
-    return {
+    held = {"HELD": values["held"]["message"].removeprefix("HELD ")} if values["held"] else {}
+    return held | {
         "file": values["file"],
         "published": f"{snapshot['published_at']:%Y-%m-%d %H:%M:%S} UTC, number {snapshot['publication']}",
         "observed": f"{snapshot['observed_at']} UTC, {_duration(values['age_seconds'])} ago, "

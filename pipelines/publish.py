@@ -23,13 +23,14 @@ from pipelines.checks import CheckResult, refuse_if_failed, run_checks, store_re
 from pipelines.errors import StorageError
 from pipelines.extract.raw import committed_syncs, newest_base, number_of
 from pipelines.flatten import apply_syncs, begin, changed_months, scratch_database
+from pipelines.hold import read_hold
 from pipelines.lake import LakeFile
 from pipelines.marts import build_marts
 from pipelines.progress import Reporter
 from pipelines.settings import Settings
 from pipelines.sql_text import insert_rows, quoted, scalar
 from pipelines.tables import TABLES, Column, Table
-from pipelines.warehouse import Warehouse, storage_errors, sync_to_disk
+from pipelines.warehouse import Warehouse, publications, serve, storage_errors, sync_to_disk
 
 STORAGE_VERSION = "v1.2.0"  # clients from DuckDB 1.2 on can open it
 KEPT_NEWEST, KEPT_DAYS = 3, 7
@@ -87,7 +88,7 @@ def publish(settings: Settings, warehouse: Warehouse, reporter: Reporter, *, fro
             newest = syncs[-1][1].sync_id if syncs else last_applied
             files = lake.write(connection, warehouse.lake, months, manifest, newest)
         reporter.step("building the published file")
-        number = _next_number(warehouse)
+        number = max(publications(warehouse), default=0) + 1
         checks, rows = _build(settings, warehouse, files, number, reporter)
         reporter.step("serving")
         file = _serve(warehouse, number)
@@ -210,37 +211,23 @@ def _serve(warehouse: Warehouse, number: int) -> Path:
     file = warehouse.published / f"iodm-{number:06d}.duckdb"
     unfinished.replace(file)
     sync_to_disk(warehouse.published)
-    for stray in (*warehouse.published.glob("*.wal"), warehouse.link.with_name(warehouse.link.name + ".wal")):
-        stray.unlink(missing_ok=True)
-    link = warehouse.root / ".iodm.duckdb.new"
-    link.unlink(missing_ok=True)
-    link.symlink_to(Path("published") / file.name)
-    link.replace(warehouse.link)
-    sync_to_disk(warehouse.root)
+    serve(warehouse, file)
     return file
 
 
 def _drop_old(warehouse: Warehouse) -> None:
-    """Keep the newest files, and the last one of each of the newest days."""
-    files = _publications(warehouse)
-    last_of_day = {datetime.fromtimestamp(file.stat().st_mtime, UTC).date(): file for file in files}
+    """Keep the newest files, the last one of each of the newest days, and what a rollback is about."""
+    files, hold = publications(warehouse), read_hold(warehouse)
+    last_of_day = {datetime.fromtimestamp(file.stat().st_mtime, UTC).date(): file for file in files.values()}
     kept = {
-        *files[-KEPT_NEWEST:],
+        *list(files.values())[-KEPT_NEWEST:],
         *(last_of_day[day] for day in sorted(last_of_day)[-KEPT_DAYS:]),
         warehouse.served_file(),
+        *((files.get(hold.from_publication), files.get(hold.to_publication)) if hold else ()),
     }
-    for file in files:
+    for file in files.values():
         if file not in kept:
             file.unlink()
-
-
-def _publications(warehouse: Warehouse) -> list[Path]:
-    return sorted(warehouse.published.glob("iodm-*.duckdb"))
-
-
-def _next_number(warehouse: Warehouse) -> int:
-    files = _publications(warehouse)
-    return int(files[-1].stem.removeprefix("iodm-")) + 1 if files else 1
 
 
 def _unfinished(warehouse: Warehouse) -> Path:

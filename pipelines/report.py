@@ -13,6 +13,7 @@ import duckdb
 
 from pipelines.checks import CheckResult, run_checks
 from pipelines.errors import SettingsError, StorageError
+from pipelines.hold import summary_of_hold
 from pipelines.models import column_comments, load
 from pipelines.sql_text import scalar
 from pipelines.tables import TABLES
@@ -43,14 +44,13 @@ def open_published(warehouse: Warehouse) -> Iterator[duckdb.DuckDBPyConnection]:
             advice="Run `iodm sync` (or `iodm demo`) first, or set IODM_WAREHOUSE to where the data is",
         )
     try:
-        connection = duckdb.connect(str(file), read_only=True)
+        with duckdb.connect(str(file), read_only=True) as connection:
+            yield connection
     except duckdb.Error as error:
         raise StorageError(
-            f"{file} can't be opened: {str(error).splitlines()[0]}",
+            f"{file} can't be read: {str(error).splitlines()[0]}",
             advice="Run `iodm rebuild`: it makes a new one from the raw store",
         ) from error
-    with connection:
-        yield connection
 
 
 def rows_of(
@@ -123,7 +123,7 @@ def check(warehouse: Warehouse) -> list[CheckResult]:
 
 
 def status(warehouse: Warehouse) -> dict[str, Any]:
-    """Whether today's numbers can be trusted: snapshot, age, grade, rows by table, tasks outside the rates, checks.
+    """Whether today's numbers can be trusted: held or not, snapshot, age, grade, rows by table, checks.
 
     Raises:
         StorageError: nothing is published.
@@ -141,6 +141,7 @@ def status(warehouse: Warehouse) -> dict[str, Any]:
         passed = scalar(connection, "select count(*) from marts.data_quality where offending_rows = 0")
     age = datetime.now(UTC).replace(tzinfo=None) - values["observed_at"]
     return {
+        "held": summary_of_hold(warehouse),
         "warehouse": str(warehouse.root),
         "file": str(warehouse.served_file()),
         "snapshot": values,

@@ -7,11 +7,13 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from pipelines.errors import StorageError
 from pipelines.extract.entries import SyncManifest
 from pipelines.extract.forecast import Forecast, forecast
 from pipelines.extract.raw import newest_sync
 from pipelines.extract.recovery import recover
 from pipelines.extract.sync import run_sync
+from pipelines.hold import Hold, end_hold, read_hold, refuse_while_held, roll_back
 from pipelines.platform.client import Client, Sleeper
 from pipelines.platform.quota import Quota
 from pipelines.progress import Reporter
@@ -64,7 +66,7 @@ def plan(settings: Settings) -> tuple[Forecast, Quota]:
     """
     require_platform(settings)
     warehouse = open_warehouse(settings)
-    with writer_lock(warehouse), _connected(settings, warehouse) as client:
+    with writer_lock(warehouse), connected(settings, warehouse) as client:
         check_source(warehouse, source_of(settings))
         return forecast(settings, warehouse, client), client.quota
 
@@ -73,11 +75,39 @@ def refresh(settings: Settings, reporter: Reporter, *, from_scratch: bool = Fals
     """Serve what the raw store holds, under the warehouse's lock; with `from_scratch`, made again from all of it.
 
     Raises:
+        HeldError: a rollback holds publishing.
         IodmError: see `errors`; what was served is still served.
     """
     warehouse = open_warehouse(settings)
     with writer_lock(warehouse):
+        refuse_while_held(warehouse)
         return publish(settings, warehouse, reporter, from_scratch=from_scratch)
+
+
+def rollback(settings: Settings) -> Hold:
+    """Serve the previous published file, and publish nothing until it is released.
+
+    Raises:
+        StorageError: there is none; what was served is still served.
+    """
+    warehouse = open_warehouse(settings)
+    with writer_lock(warehouse):
+        return roll_back(warehouse)
+
+
+def release(settings: Settings, reporter: Reporter) -> Publication:
+    """Publish all that was read, as if there had been no rollback, then end the hold.
+
+    Raises:
+        IodmError: see `errors`; the hold goes on, and what was served is still served.
+    """
+    warehouse = open_warehouse(settings)
+    with writer_lock(warehouse):
+        if read_hold(warehouse) is None:
+            raise StorageError(f"publishing into {warehouse.root} is not held", advice="There is nothing to release")
+        publication = publish(settings, warehouse, reporter)
+        end_hold(warehouse)
+        return publication
 
 
 def sync(
@@ -87,8 +117,8 @@ def sync(
     is_full: bool = False,
     accept_removals: bool = False,
     announce: Callable[[str], None] = log.info,
-) -> tuple[Extraction, Publication]:
-    """Both, under one lock.
+) -> tuple[Extraction, Publication | None]:
+    """Both, under one lock; while a rollback holds publishing, only the first.
 
     Raises:
         IodmError: see `errors`.
@@ -97,7 +127,7 @@ def sync(
     warehouse = open_warehouse(settings)
     with writer_lock(warehouse):
         extraction = _extract(settings, warehouse, reporter, announce, is_full=is_full, accept_removals=accept_removals)
-        return extraction, publish(settings, warehouse, reporter)
+        return extraction, None if read_hold(warehouse) else publish(settings, warehouse, reporter)
 
 
 def prune(settings: Settings, reporter: Reporter, keep_days: int, *, up_to: int) -> int:
@@ -108,6 +138,7 @@ def prune(settings: Settings, reporter: Reporter, keep_days: int, *, up_to: int)
     """
     warehouse = open_warehouse(settings)
     with writer_lock(warehouse):
+        refuse_while_held(warehouse)
         newest = newest_sync(warehouse)
         if newest and last_served(warehouse) < newest.sync_id:
             publish(settings, warehouse, reporter)
@@ -125,7 +156,7 @@ def _extract(
     accept_removals: bool,
 ) -> Extraction:
     recover(warehouse)
-    with _connected(settings, warehouse) as client:
+    with connected(settings, warehouse) as client:
         manifest = run_sync(
             settings,
             warehouse,
@@ -139,7 +170,7 @@ def _extract(
 
 
 @contextlib.contextmanager
-def _connected(settings: Settings, warehouse: Warehouse) -> Iterator[Client]:
+def connected(settings: Settings, warehouse: Warehouse) -> Iterator[Client]:
     """A client whose workers end at once when the run fails."""
     sleeper = Sleeper()
     with storage_errors(f"write {warehouse.quota_file}"):

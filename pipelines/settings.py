@@ -137,19 +137,17 @@ def require_platform(settings: Settings) -> None:
     """Check that the settings name a platform and a way to log in.
 
     Raises:
-        SettingsError: which variable to set.
+        SettingsError: which variables to set.
     """
+    missing = {}
     if settings.base_url is None:
-        raise SettingsError(
-            "IODM_BASE_URL is not set",
-            advice="Set it to https://host:8743, or try `iodm demo`, which needs no platform",
-        )
+        missing["IODM_BASE_URL is not set"] = "Set IODM_BASE_URL to https://host:8743, or try `iodm demo`"
     if settings.app_id is None:
-        raise SettingsError("IODM_APP_ID is not set", advice="Set it to the application id that the platform allocated")
+        missing["IODM_APP_ID is not set"] = "Set IODM_APP_ID to the application id that the platform allocated"
     if settings.secret is None and settings.access_token is None:
-        raise SettingsError(
-            "neither IODM_SECRET nor IODM_ACCESS_TOKEN is set", advice="Set IODM_SECRET to the application's secret"
-        )
+        missing["neither IODM_SECRET nor IODM_ACCESS_TOKEN is set"] = "Set IODM_SECRET to the application's secret"
+    if missing:
+        raise SettingsError("; ".join(missing), advice=". ".join(missing.values()))
 
 
 def _is_loopback(host: str) -> bool:

@@ -6,6 +6,7 @@
         lake/              core tables as Parquet, one file per table and month
         published/         DuckDB files, one per publication; never changed after they are served
         iodm.duckdb        a symlink to the one that is served
+        hold.json          while an older one is served on purpose (hold)
 
 Holds paths, the lock and small durable-file helpers; nothing here knows what the files mean.
 """
@@ -65,6 +66,11 @@ class Warehouse:
         """When the slots of the quota are free again."""
         return self.root / "calls.bin"
 
+    @property
+    def hold_file(self) -> Path:
+        """There while publishing is held."""
+        return self.root / "hold.json"
+
     def served_file(self) -> Path | None:
         """The file that is served now, or None before the first publication."""
         return self.link.resolve() if self.link.exists() else None
@@ -76,6 +82,28 @@ def open_warehouse(settings: Settings) -> Warehouse:
     with storage_errors(f"make the warehouse {warehouse.root}"):
         warehouse.root.mkdir(parents=True, exist_ok=True)
     return warehouse
+
+
+def publications(warehouse: Warehouse) -> dict[int, Path]:
+    """Every kept published file by its number, oldest first."""
+    files = {int(file.stem.removeprefix("iodm-")): file for file in warehouse.published.glob("iodm-*.duckdb")}
+    return dict(sorted(files.items()))
+
+
+def served_number(warehouse: Warehouse) -> int | None:
+    """The number of the publication that the symlink names, even if its file is gone; None before the first one."""
+    return int(warehouse.link.readlink().stem.removeprefix("iodm-")) if warehouse.link.is_symlink() else None
+
+
+def serve(warehouse: Warehouse, file: Path) -> None:
+    """Point the symlink at a published file, in one rename; logs that stray writers left beside it go first."""
+    for stray in (*warehouse.published.glob("*.wal"), warehouse.link.with_name(warehouse.link.name + ".wal")):
+        stray.unlink(missing_ok=True)
+    link = warehouse.root / ".iodm.duckdb.new"
+    link.unlink(missing_ok=True)
+    link.symlink_to(Path("published") / file.name)
+    link.replace(warehouse.link)
+    sync_to_disk(warehouse.root)
 
 
 @contextlib.contextmanager

@@ -106,6 +106,19 @@ class Client:
         self._tokens = Tokens(self, fixed, clock=clock)
         self._has_answered = threading.Event()
 
+    @property
+    def has_answered(self) -> bool:
+        """True once anything came back: the address is right, and so is its certificate."""
+        return self._has_answered.is_set()
+
+    def authenticate(self) -> None:
+        """Have a token: log in, unless there is one.
+
+        Raises:
+            PlatformError: as `log_in`.
+        """
+        self._tokens.current()
+
     def list_page(self, filters: Mapping[str, str], page_no: int, page_size: int) -> Reply:
         """Read one page of the task list.
 
@@ -181,7 +194,7 @@ class Client:
                 failure.response,
                 attempts=error.last_attempt.attempt_number,
                 seconds=self._clock() - started,
-                has_answered=self._has_answered.is_set(),
+                has_answered=self.has_answered,
             ) from None
 
     def _attempt(
@@ -244,7 +257,7 @@ class Client:
         if outcome is Outcome.THROTTLED:
             return THROTTLE_DEADLINE_SECONDS
         patience = min(patience_seconds, self._settings.timeout_seconds * FAULT_DEADLINE_TIMEOUTS)
-        return patience if self._has_answered.is_set() else min(patience, FIRST_CONTACT_SECONDS)
+        return patience if self.has_answered else min(patience, FIRST_CONTACT_SECONDS)
 
 
 def _decode_grant(body: bytes) -> Grant:

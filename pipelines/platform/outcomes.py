@@ -55,6 +55,8 @@ _CA_ADVICE = (
     "Set IODM_CA_FILE to the CA of the platform's certificate package, "
     "or IODM_TLS_SERVER_NAME if the URL holds a bare address"
 )
+_CLIENT_CERTIFICATE_ADVICE = "If the platform wants a client certificate, check IODM_CLIENT_CERT and IODM_CLIENT_KEY"
+_CLOSED = ("EOF occurred", "Remote end closed", "reset by peer")  # what some servers do instead of saying why
 _PASSING_EXCEPTIONS = (
     requests.ConnectionError,
     requests.Timeout,
@@ -107,10 +109,12 @@ def _interpret_exception(exception: Exception) -> Response:
         return Response(
             Outcome.REFUSED,
             f"the server refused the TLS handshake: {_reason(exception)}",
-            advice="If it wants a client certificate, set IODM_CLIENT_CERT and IODM_CLIENT_KEY",
+            advice=_CLIENT_CERTIFICATE_ADVICE,
         )
     if isinstance(exception, _PASSING_EXCEPTIONS):
-        return Response(Outcome.PASSING_FAULT, f"{type(exception).__name__}: {_reason(exception)}")
+        reason = _reason(exception)
+        advice = _CLIENT_CERTIFICATE_ADVICE if any(text in reason for text in _CLOSED) else ""
+        return Response(Outcome.PASSING_FAULT, f"{type(exception).__name__}: {reason}", advice=advice)
     return Response(Outcome.REFUSED, f"{type(exception).__name__}: {_reason(exception)}")
 
 

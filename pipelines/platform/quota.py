@@ -53,6 +53,12 @@ class Quota:
         self._free = [(stored[index], index) for index in used]  # sorted, so it is a heap
         self._returned = threading.Condition(self._lock)
 
+    @property
+    def used(self) -> int:
+        """Calls that count now: in flight, or answered within the last 60 s."""
+        with self._lock:
+            return self.calls_per_minute - len([free_at for free_at, _ in self._free if free_at <= self._clock()])
+
     @contextlib.contextmanager
     def slot(self) -> Iterator[None]:
         """Hold a slot for the time of one call; waits until one is free."""

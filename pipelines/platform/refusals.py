@@ -32,7 +32,10 @@ def gave_up(
     method: str, url: str, response: Response, *, attempts: int, seconds: float, has_answered: bool
 ) -> PlatformError:
     """The error for a call that kept failing; `has_answered` is whether the host ever did in this run."""
-    advice = "Run it again later" if has_answered else "Check IODM_BASE_URL, and that this machine may reach it"
+    advice = "Run it again later"
+    if not has_answered:
+        advice = "Check IODM_BASE_URL, and that this machine may reach it"
+        advice += f". {response.advice}" if response.advice and url.startswith("https") else ""
     if response.outcome is Outcome.THROTTLED:
         advice = "Another program uses this application's quota: lower IODM_CALLS_PER_MINUTE, or stop it"
     if response.outcome is Outcome.TOKEN_DEAD:

@@ -6,10 +6,11 @@ keeps dying means that another program uses this application. No token is ever w
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated, Protocol
 
 import msgspec
@@ -54,6 +55,7 @@ class Tokens:
         self._grant = Grant(fixed, None) if fixed else None
         self._renew_at = float("inf") if fixed else 0.0
         self._killed: deque[float] = deque(maxlen=KILLED_TOKENS)
+        self._failure: PlatformError | None = None
 
     def current(self) -> str:
         """Return a token that should still live for a while; logs in or refreshes if there is none.
@@ -61,7 +63,7 @@ class Tokens:
         Raises:
             PlatformError: the platform refused the login.
         """
-        with self._lock:
+        with self._one_at_a_time():
             if self._grant is None or self._clock() >= self._renew_at:
                 self._renew(self._grant.refresh_token if self._grant else None)
             return self._token
@@ -72,7 +74,7 @@ class Tokens:
         Raises:
             PlatformError: tokens keep dying, the given token can't be replaced, or the login was refused.
         """
-        with self._lock:
+        with self._one_at_a_time():
             if self._grant is not None and self._grant.access_token != dead:
                 return self._token
             if self._fixed:
@@ -83,6 +85,19 @@ class Tokens:
             self._note_death()
             self._renew(None)
             return self._token
+
+    @contextlib.contextmanager
+    def _one_at_a_time(self) -> Iterator[None]:
+        """Who waited for a login that failed shares its failure: asking again would fail again, as slowly."""
+        before = self._failure
+        with self._lock:
+            if self._failure is not None and self._failure is not before:
+                raise self._failure
+            try:
+                yield
+            except PlatformError as error:
+                self._failure = error
+                raise
 
     @property
     def _token(self) -> str:

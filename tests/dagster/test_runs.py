@@ -1,5 +1,6 @@
 """Real runs of the job on an ephemeral instance, against a simulator in a process of its own."""
 
+import logging
 from dataclasses import replace
 
 import dagster as dg
@@ -9,7 +10,10 @@ from iodm_assets.definitions import defs
 from iodm_assets.failures import failures
 from pipelines.errors import PlatformError, SettingsError
 from pipelines.models import Model, load
+from pipelines.progress import Silent
 from pipelines.report import query
+from pipelines.run import release, rollback
+from pipelines.settings import load_settings
 from pipelines.tables import TABLES
 
 
@@ -217,3 +221,31 @@ def test_what_is_no_error_of_ours_stays_what_it_is():
         _ = 1 / 0
     with pytest.raises(dg.Failure), failures():
         raise SettingsError("wrong", advice="Correct it")
+
+
+def test_while_held_a_run_reads_and_succeeds_and_nothing_looks_published(instance, warehouse, start_platform):
+    start_platform()
+    assert run(instance).success
+    assert run(instance).success
+    rollback(load_settings())
+    served = warehouse.served_file()
+    before = {key: instance.get_latest_materialization_event(key) for key in instance.all_asset_keys()}
+    result = run(instance)
+    assert result.success
+    assert set(metadata_of(result)) == {"raw/operations"}
+    changed = {
+        key.to_user_string()
+        for key in instance.all_asset_keys()
+        if instance.get_latest_materialization_event(key) != before[key]
+    }
+    assert changed == {"raw/operations"}
+    assert {each.check_name for each in result.get_asset_check_evaluations()} == set(load("checks"))
+    [warning] = [
+        record.user_message
+        for record in instance.all_logs(result.run_id)
+        if record.level == logging.WARNING and "Nothing was published" in record.user_message
+    ]
+    assert "iodm rollback --release" in warning
+    assert warehouse.served_file() == served
+    release(load_settings(), Silent())
+    assert len(metadata_of(run(instance))) > 1

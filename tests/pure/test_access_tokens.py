@@ -1,6 +1,7 @@
 """Access tokens: one login at a time, renewal before the end, and giving up when somebody else keeps killing them."""
 
 import threading
+import time
 
 import pytest
 
@@ -36,6 +37,34 @@ def test_many_workers_share_one_login(make_site, tokens_of):
     tokens = tokens_of(site)
     assert len(set(together(16, tokens.current))) == 1
     assert logins(site) == (1, 0)
+
+
+class Refusing:
+    """A platform that takes its time to refuse a login."""
+
+    logins = 0
+
+    def log_in(self):
+        self.logins += 1
+        time.sleep(0.3)
+        raise PlatformError("refused", advice="")
+
+    def refresh(self, refresh_token):
+        raise NotImplementedError
+
+
+def test_who_waited_for_a_login_that_failed_does_not_try_another_one():
+    platform = Refusing()
+    tokens = Tokens(platform)
+
+    def attempt():
+        with pytest.raises(PlatformError):
+            tokens.current()
+
+    together(8, attempt)
+    assert platform.logins == 1
+    attempt()
+    assert platform.logins == 2
 
 
 def test_a_dead_token_is_replaced_once_however_many_workers_noticed(make_site, tokens_of):

@@ -117,6 +117,21 @@ def test_a_certificate_that_can_not_be_verified_is_fatal():
     assert "certificate" in answer.detail
 
 
+@pytest.mark.parametrize("alert", ["tlsv13 alert certificate required", "tlsv1 alert unknown ca"])
+def test_an_alert_of_the_server_is_fatal_and_names_the_client_certificate(alert):
+    answer = interpret(None, b"", requests.exceptions.SSLError(ssl.SSLError(f"[SSL] {alert}")))
+    assert answer.outcome is Outcome.REFUSED
+    assert "IODM_CLIENT_CERT" in answer.advice
+
+
+def test_a_connection_that_the_server_closes_names_it_too_and_one_that_can_not_be_made_does_not():
+    for reason in ("EOF occurred in violation of protocol", "Remote end closed connection without response"):
+        answer = interpret(None, b"", requests.ConnectionError(reason))
+        assert answer.outcome is Outcome.PASSING_FAULT
+        assert "IODM_CLIENT_CERT" in answer.advice
+    assert interpret(None, b"", requests.ConnectionError("[Errno 111] Connection refused")).advice == ""
+
+
 def test_an_exception_of_another_kind_is_fatal():
     assert interpret(None, b"", requests.exceptions.InvalidURL("no")).outcome is Outcome.REFUSED
 

@@ -57,7 +57,7 @@ STEPS = [
     ("pipelines.publish.sync_to_disk", 1),
     ("pipelines.publish.sync_to_disk", 2),
     ("Path.symlink_to", 1),
-    ("pipelines.publish.sync_to_disk", 3),
+    ("pipelines.warehouse.sync_to_disk", 1),
     ("pipelines.publish._drop_old", 1),
 ]
 
