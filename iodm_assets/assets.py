@@ -92,6 +92,7 @@ def published_assets() -> dg.AssetsDefinition:
             except HeldError as error:
                 context.log.warning("Nothing was published: %s", error)
                 yield from check_results(check(settings.warehouse()))
+                yield from row_drops(context.instance, read_published(settings.warehouse()), dg.AssetCheckSeverity.WARN)
                 return
             published = read_published(settings.warehouse())
         seconds = time.monotonic() - started

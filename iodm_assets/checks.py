@@ -72,7 +72,11 @@ def row_drop_specs() -> list[dg.AssetCheckSpec]:
     ]
 
 
-def row_drops(instance: dg.DagsterInstance, published: Published) -> list[dg.AssetCheckResult]:
+def row_drops(
+    instance: dg.DagsterInstance,
+    published: Published,
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
+) -> list[dg.AssetCheckResult]:
     """Rows now against those of the last materialization; without one, nothing can have dropped."""
     results = []
     for table in GROWING:
@@ -90,7 +94,7 @@ def row_drops(instance: dg.DagsterInstance, published: Published) -> list[dg.Ass
                 passed=rows >= before,
                 asset_key=key,
                 check_name=ROWS_DO_NOT_DROP,
-                severity=dg.AssetCheckSeverity.ERROR,
+                severity=severity,
                 metadata={"rows": rows, "rows_before": before},
             )
         )
