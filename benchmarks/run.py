@@ -4,6 +4,7 @@
     python benchmarks/run.py compare --rounds 3               against a bare loop, dlt and pandas
     python benchmarks/run.py rebuild --rebuild-tasks 4000000  peak memory where it should not grow
     python benchmarks/run.py marts                            what reports cost in an old, large warehouse
+    python benchmarks/run.py dagster                          what a run in Dagster costs over `iodm sync`
 
 Seconds depend on the machine, ratios hardly. Needs a package registry once, for the peers' environments in .peers/.
 """
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from compare import compare
+from dagster_overhead import dagster_overhead
 from marts import marts
 from processes import HERE
 from rebuild import rebuild
@@ -29,7 +31,7 @@ PACKAGES = ("duckdb", "pyarrow", "msgspec", "requests")
 def main() -> None:
     """Parse the options, run the parts, keep the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", metavar="PART", help="compare, rebuild, marts (default: all)")
+    parser.add_argument("parts", nargs="*", metavar="PART", help="compare, rebuild, marts, dagster (default: all)")
     parser.add_argument("--tasks", type=int, default=100_000, help="tasks of the comparison (%(default)s)")
     parser.add_argument(
         "--rebuild-tasks", type=int, default=1_000_000, help="tasks of the rebuild and of the marts (%(default)s)"
@@ -39,9 +41,9 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=2, help="how often each program runs (%(default)s)")
     options = parser.parse_args()
-    parts = options.parts or ["compare", "rebuild", "marts"]
-    if not {"compare", "rebuild", "marts"}.issuperset(parts):
-        parser.error("a part is compare, rebuild or marts")
+    parts = options.parts or ["compare", "rebuild", "marts", "dagster"]
+    if not {"compare", "rebuild", "marts", "dagster"}.issuperset(parts):
+        parser.error("a part is compare, rebuild, marts or dagster")
     (HERE / "work").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=HERE / "work") as work:
         if "compare" in parts:
@@ -50,6 +52,10 @@ def main() -> None:
             keep(
                 f"rebuild-{options.rebuild_tasks}",
                 rebuild(options.rebuild_tasks, options.devices, options.rounds, Path(work)),
+            )
+        if "dagster" in parts:
+            keep(
+                f"dagster-{options.tasks}", dagster_overhead(options.tasks, options.devices, options.rounds, Path(work))
             )
         if "marts" in parts:
             keep(

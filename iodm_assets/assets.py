@@ -11,7 +11,7 @@ import dagster as dg
 from pydantic import Field
 
 from iodm_assets.checks import check_results, check_specs, row_drop_specs, row_drops
-from iodm_assets.failures import RETRIES, failures
+from iodm_assets.failures import failures
 from iodm_assets.metadata import extraction_metadata, publication_metadata, read_published
 from iodm_assets.resources import SettingsResource
 from iodm_assets.specs import OPERATORS, RAW_OPERATIONS, freshness, published_specs
@@ -38,7 +38,6 @@ class SyncConfig(dg.Config):
     group_name="raw",
     kinds={"json"},
     owners=[OPERATORS],
-    retry_policy=RETRIES,
     freshness_policy=freshness(),
 )
 def raw_operations(
@@ -46,7 +45,7 @@ def raw_operations(
 ) -> dg.MaterializeResult[None]:
     """Every upgrade task of the platform, each record as received, with the responses that brought them."""
     started = time.monotonic()
-    with failures():
+    with failures(context.retry_number):
         extraction = extract(
             settings.load(),
             LogLines(context.log),
@@ -70,7 +69,6 @@ def published_assets() -> dg.AssetsDefinition:
         specs=specs,
         check_specs=[*check_specs(), *row_drop_specs()],
         can_subset=False,
-        retry_policy=RETRIES,
     )
     def publish(
         context: dg.AssetExecutionContext, settings: SettingsResource
@@ -83,7 +81,7 @@ def published_assets() -> dg.AssetsDefinition:
         each, and ends well without a materialization.
         """
         started = time.monotonic()
-        with failures():
+        with failures(context.retry_number):
             try:
                 publication = refresh(settings.load(), LogLines(context.log))
             except CheckFailedError as error:

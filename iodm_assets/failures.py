@@ -11,21 +11,27 @@ from iodm_assets.metadata import sample_table
 from pipelines.checks import CheckFailedError
 from pipelines.errors import IodmError, PlatformError, QueryError
 
-RETRIES = dg.RetryPolicy(max_retries=2, delay=30)
+MAX_RETRIES, RETRY_SECONDS = 2, 30
 """For a passing fault that outlives the client's own patience, and for a writer that is about to end."""
 
 
 @contextlib.contextmanager
-def failures() -> Iterator[None]:
-    """Turn an error of the pipeline into a `dg.Failure`.
+def failures(retry_number: int = 0) -> Iterator[None]:
+    """Turn an error of the pipeline into a `dg.Failure`, or into another attempt where waiting may help.
+
+    Not a `dg.RetryPolicy`: with one, Dagster starts a step anew that somebody has terminated.
 
     Raises:
-        Failure: with message and advice; it allows retries where waiting may help.
+        Failure: with message and advice.
+        RetryRequested: for the same, while there are attempts left after this one.
     """
     try:
         yield
     except IodmError as error:
-        raise dg.Failure(str(error), metadata=_metadata(error), allow_retries=error.is_retryable) from error
+        failure = dg.Failure(str(error), metadata=_metadata(error), allow_retries=error.is_retryable)
+        if error.is_retryable and retry_number < MAX_RETRIES:
+            raise dg.RetryRequested(MAX_RETRIES, RETRY_SECONDS) from failure
+        raise failure from error
 
 
 def _metadata(error: IodmError) -> dict[str, dg.MetadataValue]:

@@ -205,15 +205,19 @@ def test_one_table_can_not_be_published_without_the_others(instance, warehouse):
         defs.resolve_implicit_global_asset_job_def().get_subset(asset_selection={dg.AssetKey(["core", "operations"])})
 
 
-@pytest.mark.parametrize("is_retryable", [True, False])
-def test_only_what_waiting_may_help_is_tried_again(is_retryable):
-    with pytest.raises(dg.Failure) as caught, failures():
+@pytest.mark.parametrize(
+    ("is_retryable", "retry_number", "is_tried_again"),
+    [(True, 0, True), (True, 1, True), (True, 2, False), (False, 0, False)],
+)
+def test_only_what_waiting_may_help_is_tried_again_and_not_for_ever(is_retryable, retry_number, is_tried_again):
+    with pytest.raises((dg.Failure, dg.RetryRequested)) as caught, failures(retry_number):
         raise PlatformError(
             "the platform did not answer", advice="Try later", is_retryable=is_retryable, url="https://p"
         )
-    assert caught.value.allow_retries == is_retryable
-    assert caught.value.description == "the platform did not answer. Try later"
-    assert caught.value.metadata["url"].value == "https://p"
+    assert isinstance(caught.value, dg.RetryRequested) == is_tried_again
+    failure = caught.value.__cause__ if is_tried_again else caught.value
+    assert failure.description == "the platform did not answer. Try later"
+    assert failure.metadata["url"].value == "https://p"
 
 
 def test_what_is_no_error_of_ours_stays_what_it_is():

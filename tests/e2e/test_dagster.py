@@ -4,21 +4,25 @@ With `SCREENSHOTS=docs/images` the pictures of the documents are taken anew.
 """
 
 import os
+import re
+import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import dagster as dg
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 from pipelines.models import load
 from pipelines.report import query
-from pipelines.warehouse import Warehouse
+from pipelines.warehouse import Warehouse, is_locked
 from simulator.dials import Dials
 from simulator.faults import Fault, Match
 from simulator.process import SimulatorProcess
 from support.dagster_pages import Pages
+from support.interruptions import assert_raw_store_adds_up
 from support.webhook import Receiver, receiving
 
 pytestmark = pytest.mark.e2e
@@ -37,6 +41,7 @@ def site(tmp_path_factory) -> Iterator[tuple[SimulatorProcess, Pages, Warehouse,
             "IODM_CALLS_PER_MINUTE": "6000",
             "IODM_WAREHOUSE": str(folder / "warehouse"),
             "IODM_SYNC_CRON": "* * * * *",
+            "IODM_TIMEOUT_SECONDS": "60",
             "IODM_ALERT_WEBHOOK": receiver.url,
         }
         with Pages(port, folder / "log", settings) as pages:
@@ -74,10 +79,10 @@ def test_dagster_from_a_tick_to_an_alert(site, browser):
     simulator, pages, warehouse, receiver = site
 
     def ticked():
-        return [run for run in pages.runs() if run["status"] == "SUCCESS"]
+        tag = {"key": "dagster/schedule_name", "value": "sync_operations_schedule"}
+        return [run for run in pages.runs() if run["status"] == "SUCCESS" and tag in run["tags"]]
 
     [run, *_] = until(ticked)
-    assert {"key": "dagster/schedule_name", "value": "sync_operations_schedule"} in run["tags"]
     assert warehouse.served_file()
     the_graph_is_drawn(browser)
     a_run_is_told(browser, run["runId"])
@@ -94,6 +99,37 @@ def test_dagster_from_a_tick_to_an_alert(site, browser):
     assert simulator.settings["IODM_SECRET"] not in "".join(receiver.texts)
     simulator.set_faults([])
     until(lambda: any("over: two syncs in a row have failed" in text for text in receiver.texts))
+
+
+@pytest.mark.parametrize("how", ["terminated", "killed"])
+def test_a_run_that_is_ended_from_outside_leaves_everything_sound_and_the_next_one_goes_on(site, how):
+    simulator, pages, warehouse, _ = site
+    simulator.set_faults([])
+    assert pages.status_at_its_end(pages.launch()) == "SUCCESS"
+    published = warehouse.served_file()
+    simulator.set_faults([Fault("stall", Match(kind="list"), seconds=20)])
+    run_id = pages.launch()
+    until(lambda: pages.status(run_id) == "STARTED" and is_locked(warehouse))
+    if how == "terminated":
+        pages.terminate(run_id)
+        assert pages.status_at_its_end(run_id) == "CANCELED"
+    else:
+        os.kill(process_of(warehouse, run_id), signal.SIGKILL)
+        assert pages.status_at_its_end(run_id) == "FAILURE"
+    simulator.set_faults([])
+    assert query(warehouse, "select count(*) from core.operations").rows[0][0] > 0
+    assert pages.status_at_its_end(pages.launch()) == "SUCCESS"
+    assert warehouse.served_file() != published
+    numbers = [number for (number,) in query(warehouse, "select sync_id from core.syncs order by all").rows]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert_raw_store_adds_up(warehouse)
+
+
+def process_of(warehouse: Warehouse, run_id: str) -> int:
+    """The process that executes a run; the first event that it writes names it."""
+    with dg.DagsterInstance.from_config(str(warehouse.root / "dagster")) as instance:
+        messages = [entry.message for entry in instance.all_logs(run_id)]
+    return int(re.search(r"\(pid: (\d+)\)", "\n".join(messages))[1])
 
 
 def the_graph_is_drawn(page: Page) -> None:
