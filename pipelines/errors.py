@@ -25,7 +25,7 @@ class IodmError(Exception):
         self.advice = advice
 
     def __str__(self) -> str:
-        return f"{self.message}. {self.advice}"
+        return f"{self.message.rstrip('.')}. {self.advice}"
 
 
 class QueryError(IodmError):

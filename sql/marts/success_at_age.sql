@@ -33,6 +33,7 @@ groups as (
         file_version,
         row_number() over () as group_id
     from marts.operation_outcomes
+    where created_between(created_at, since, until)
     group by manufacturer_name, model, device_type, file_version
 ),
 
@@ -99,6 +100,7 @@ newest as (
         max(history.observed_at) filter (where history.observed_at <= looked_by_task.at_168) as at_168
     from core.operation_history as history
     inner join looked_by_task on history.operation_id = looked_by_task.operation_id
+    where history.observed_at >= coalesce(cast(since as timestamp), '-infinity') -- no task is met before it is created
     group by history.operation_id
 ),
 
@@ -143,6 +145,7 @@ counted as (
         on
             every_age.operation_id = history.operation_id
             and every_age.observed_at = history.observed_at
+            and history.observed_at >= coalesce(cast(since as timestamp), '-infinity')
     union all by name
     select
         group_id,
