@@ -26,5 +26,6 @@ The map, in data-flow order; nothing here imports dagster:
 - `output`     rows as a table, CSV or JSON
 - `demo`       a simulated fleet synced over some days
 - `progress`   bars on a terminal, log lines elsewhere
+- `cli_answers` the commands of `iodm` that only read
 - `cli`        the command `iodm`
 """

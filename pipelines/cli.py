@@ -11,21 +11,18 @@ import logging
 import shutil
 import sys
 from dataclasses import asdict
-from datetime import datetime
-from typing import Any
 
 import click
 import msgspec
 
+from pipelines.cli_answers import check, existing_warehouse, report, show_report, sql, status
 from pipelines.errors import IodmError
-from pipelines.models import load
 from pipelines.progress import reporting
-from pipelines.settings import Settings, load_settings
+from pipelines.settings import load_settings
 from pipelines.warehouse import Warehouse, open_warehouse
 
 UNEXPECTED = 70  # EX_SOFTWARE of sysexits.h: a fault of this program, not of what it was given
 
-DIMENSIONS = ["day", "week", "month", "type", "manufacturer", "model", "version", "model_version", "policy", "group"]
 
 log = logging.getLogger("iodm")
 
@@ -63,17 +60,6 @@ def cli(*, debug: bool) -> None:
     logging.getLogger("urllib3").setLevel(logging.WARNING)
 
 
-def _format_option(function: Any) -> Any:  # noqa: ANN401 - click's own type for commands
-    return click.option(
-        "--format",
-        "output_format",
-        type=click.Choice(["table", "csv", "json"]),
-        default="table",
-        show_default=True,
-        help="How to print it.",
-    )(function)
-
-
 @cli.command()
 def demo() -> None:
     """Start a simulated platform, sync it over some simulated days, print the report."""
@@ -82,7 +68,7 @@ def demo() -> None:
     with reporting() as reporter:
         settings = run_demo(load_settings(), reporter, lambda text: click.echo(text, err=True))
     warehouse = open_warehouse(settings)
-    _show_report(warehouse, "success_by_model", None, None, "table")
+    show_report(warehouse, "success_by_model", None, None, "table")
     click.echo("\nWhere to go next:")
     program = "iodm" if shutil.which("iodm") else sys.argv[0]
     for arguments in ("report --by version", 'sql "from marts.success_by_day"', "status"):
@@ -163,55 +149,6 @@ def plan() -> None:
 
 
 @cli.command()
-@click.option(
-    "--by", type=click.Choice(DIMENSIONS), help="Success rates, grouped by this; by model, if nothing is said."
-)
-@click.option(
-    "--mart", metavar="NAME", help="Any other report: failure_hotspots, stalled_operations, success_at_age, …"
-)
-@click.option("--device", "device_id", metavar="ID", help="The upgrade tasks that name this device.")
-@click.option("--since", type=click.DateTime(), help="Only tasks created from then on (UTC).")
-@click.option("--until", type=click.DateTime(), help="Only tasks created before then (UTC).")
-@_format_option
-def report(
-    *,
-    by: str | None,
-    mart: str | None,
-    device_id: str | None,
-    since: datetime | None,
-    until: datetime | None,
-    output_format: str,
-) -> None:
-    """Success rates, with intervals and verdicts, and every other report of the published file."""
-    if sum(option is not None for option in (by, mart, device_id)) > 1:
-        raise click.UsageError("--by, --mart and --device are three kinds of report: give one.")
-    if device_id is not None and (since or until):
-        raise click.UsageError("--device shows all the tasks of a device: --since and --until don't go with it.")
-    if device_id is not None:
-        from pipelines.output import show  # noqa: PLC0415
-        from pipelines.report import device_history  # noqa: PLC0415
-
-        show(device_history(_existing_warehouse(), device_id), output_format)
-        return
-    _show_report(_existing_warehouse(), mart or f"success_by_{by or 'model'}", since, until, output_format)
-
-
-@cli.command()
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
-def status(*, as_json: bool) -> None:
-    """Can I trust today's numbers?"""
-    from pipelines.output import status_lines  # noqa: PLC0415
-    from pipelines.report import status as read_status  # noqa: PLC0415
-
-    values = read_status(_existing_warehouse())
-    if as_json:
-        click.echo(json.dumps(values, indent=2, default=str))
-        return
-    for name, text in status_lines(values).items():
-        click.echo(f"{name:<18} {text}")
-
-
-@cli.command()
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def doctor(*, as_json: bool) -> None:
     """Look at settings, disk, lock, published file, TLS, login and quota; makes a login and one count probe."""
@@ -228,47 +165,12 @@ def doctor(*, as_json: bool) -> None:
 
 
 @cli.command()
-@click.argument("query")
-@_format_option
-def sql(*, query: str, output_format: str) -> None:
-    """Run one QUERY on the published file, read-only."""
-    from pipelines.output import show  # noqa: PLC0415
-    from pipelines.report import query as run_query  # noqa: PLC0415
-
-    show(run_query(_existing_warehouse(), query), output_format)
-
-
-@cli.command()
-@click.option("--strict", is_flag=True, help="Exit with 1 on warnings too.")
-@_format_option
-def check(*, strict: bool, output_format: str) -> None:
-    """Run the data checks of sql/checks on the published file."""
-    from pipelines.output import show  # noqa: PLC0415
-    from pipelines.report import Result  # noqa: PLC0415
-    from pipelines.report import check as run_checks  # noqa: PLC0415
-
-    results = run_checks(_existing_warehouse())
-    rows = [
-        (
-            "ok" if each.passed else each.severity,
-            each.name,
-            each.offending_rows,
-            str(each.sample[0]) if each.sample else None,
-        )
-        for each in results
-    ]
-    show(Result(["result", "check", "offending_rows", "example"], rows), output_format)
-    if any(not each.passed and (strict or each.severity == "error") for each in results):
-        sys.exit(1)
-
-
-@cli.command()
 def rebuild() -> None:
     """Make lake and published file again from the raw store, without a call to the platform."""
     from pipelines.run import refresh  # noqa: PLC0415
 
     settings = load_settings()
-    warehouse = _existing_warehouse(settings)
+    warehouse = existing_warehouse(settings)
     with reporting() as reporter:
         publication = refresh(settings, reporter, from_scratch=True)
     click.echo(
@@ -312,8 +214,8 @@ def prune(*, keep_days: int, yes: bool) -> None:
     from pipelines.run import prune as run_prune  # noqa: PLC0415
 
     settings = load_settings()
-    refuse_while_held(_existing_warehouse(settings))
-    todo = plan(_existing_warehouse(settings), keep_days)
+    refuse_while_held(existing_warehouse(settings))
+    todo = plan(existing_warehouse(settings), keep_days)
     if not todo.folders:
         click.echo(
             f"Nothing to drop: no sync that is {keep_days} days old lies before the last whole reading, "
@@ -328,37 +230,6 @@ def prune(*, keep_days: int, yes: bool) -> None:
     with reporting() as reporter:
         freed = run_prune(settings, reporter, keep_days, up_to=todo.syncs[-1][1].sync_id if todo.syncs else 0)
     click.echo(f"Freed {freed / 1e6:,.1f} MB.")
-
-
-def _show_report(
-    warehouse: Warehouse, mart: str, since: datetime | None, until: datetime | None, output_format: str
-) -> None:
-    from pipelines.output import show  # noqa: PLC0415
-    from pipelines.report import rows_of  # noqa: PLC0415
-    from pipelines.report import status as read_status  # noqa: PLC0415
-
-    rows = rows_of(warehouse, mart, since, until, every_column=output_format != "table")
-    if output_format != "table":
-        show(rows, output_format)
-        return
-    values = read_status(warehouse)
-    snapshot = values["snapshot"]
-    if values["held"]:
-        click.echo(values["held"]["message"])
-    click.echo(
-        f"{load('marts')[mart].description.split('. ')[0].rstrip('.')}. {snapshot['operations']:,} upgrade tasks, "
-        f"observed {snapshot['observed_at']} UTC, {snapshot['grade']}, target {snapshot['target_success_rate']:.0%}"
-    )
-    show(rows, output_format)
-    if snapshot["operations_outside_rates"]:
-        click.echo(
-            f"{snapshot['operations_outside_rates']:,} tasks are outside the rates: their records are broken "
-            '(`iodm sql "from core.quarantine"`).'
-        )
-
-
-def _existing_warehouse(settings: Settings | None = None) -> Warehouse:
-    return Warehouse((settings or load_settings()).warehouse.absolute())
 
 
 def _open_line(warehouse: Warehouse) -> str:
@@ -377,6 +248,10 @@ def _say_warnings(grade: str, quarantined: int, warnings: dict[str, int]) -> Non
         )
     for name, rows in warnings.items():
         click.echo(f"Warning: check {name} found {rows:,} rows.", err=True)
+
+
+for command in (report, status, sql, check):
+    cli.add_command(command)
 
 
 def main() -> None:

@@ -1,0 +1,145 @@
+"""Commands that only read the published file: reports, status, any query, checks. They need no lock and no platform."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from datetime import datetime
+from typing import Any
+
+import click
+
+from pipelines.models import load
+from pipelines.settings import Settings, load_settings
+from pipelines.warehouse import Warehouse
+
+DIMENSIONS = ["day", "week", "month", "type", "manufacturer", "model", "version", "model_version", "policy", "group"]
+
+
+def _format_option(function: Any) -> Any:  # noqa: ANN401 - click's own type for commands
+    return click.option(
+        "--format",
+        "output_format",
+        type=click.Choice(["table", "csv", "json"]),
+        default="table",
+        show_default=True,
+        help="How to print it.",
+    )(function)
+
+
+@click.command()
+@click.option(
+    "--by", type=click.Choice(DIMENSIONS), help="Success rates, grouped by this; by model, if nothing is said."
+)
+@click.option(
+    "--mart", metavar="NAME", help="Any other report: failure_hotspots, stalled_operations, success_at_age, …"
+)
+@click.option("--device", "device_id", metavar="ID", help="The upgrade tasks that name this device.")
+@click.option("--since", type=click.DateTime(), help="Only tasks created from then on (UTC).")
+@click.option("--until", type=click.DateTime(), help="Only tasks created before then (UTC).")
+@_format_option
+def report(
+    *,
+    by: str | None,
+    mart: str | None,
+    device_id: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    output_format: str,
+) -> None:
+    """Success rates, with intervals and verdicts, and every other report of the published file."""
+    if sum(option is not None for option in (by, mart, device_id)) > 1:
+        raise click.UsageError("--by, --mart and --device are three kinds of report: give one.")
+    if device_id is not None and (since or until):
+        raise click.UsageError("--device shows all the tasks of a device: --since and --until don't go with it.")
+    if device_id is not None:
+        from pipelines.output import show  # noqa: PLC0415
+        from pipelines.report import device_history  # noqa: PLC0415
+
+        show(device_history(existing_warehouse(), device_id), output_format)
+        return
+    show_report(existing_warehouse(), mart or f"success_by_{by or 'model'}", since, until, output_format)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def status(*, as_json: bool) -> None:
+    """Can I trust today's numbers?"""
+    from pipelines.output import status_lines  # noqa: PLC0415
+    from pipelines.report import status as read_status  # noqa: PLC0415
+
+    values = read_status(existing_warehouse())
+    if as_json:
+        click.echo(json.dumps(values, indent=2, default=str))
+        return
+    for name, text in status_lines(values).items():
+        click.echo(f"{name:<18} {text}")
+
+
+@click.command()
+@click.argument("query")
+@_format_option
+def sql(*, query: str, output_format: str) -> None:
+    """Run one QUERY on the published file, read-only."""
+    from pipelines.output import show  # noqa: PLC0415
+    from pipelines.report import query as run_query  # noqa: PLC0415
+
+    show(run_query(existing_warehouse(), query), output_format)
+
+
+@click.command()
+@click.option("--strict", is_flag=True, help="Exit with 1 on warnings too.")
+@_format_option
+def check(*, strict: bool, output_format: str) -> None:
+    """Run the data checks of sql/checks on the published file."""
+    from pipelines.output import show  # noqa: PLC0415
+    from pipelines.report import Result  # noqa: PLC0415
+    from pipelines.report import check as run_checks  # noqa: PLC0415
+
+    results = run_checks(existing_warehouse())
+    rows = [
+        (
+            "ok" if each.passed else each.severity,
+            each.name,
+            each.offending_rows,
+            str(each.sample[0]) if each.sample else None,
+        )
+        for each in results
+    ]
+    show(Result(["result", "check", "offending_rows", "example"], rows), output_format)
+    if any(not each.passed and (strict or each.severity == "error") for each in results):
+        sys.exit(1)
+
+
+def show_report(
+    warehouse: Warehouse, mart: str, since: datetime | None, until: datetime | None, output_format: str
+) -> None:
+    """Print a mart with a window; above a table, what it is of and how far to trust it."""
+    from pipelines.output import show  # noqa: PLC0415
+    from pipelines.report import rows_of  # noqa: PLC0415
+    from pipelines.report import status as read_status  # noqa: PLC0415
+
+    rows = rows_of(warehouse, mart, since, until, every_column=output_format != "table")
+    if output_format != "table":
+        show(rows, output_format)
+        return
+    values = read_status(warehouse)
+    snapshot = values["snapshot"]
+    if values["held"]:
+        click.echo(values["held"]["message"])
+    click.echo(
+        f"{re.split(r'[:.]( |$)', load('marts')[mart].description)[0]}: {snapshot['operations']:,} upgrade tasks, "
+        f"observed {snapshot['observed_at']} UTC, {snapshot['grade']}, target {snapshot['target_success_rate']:.0%}"
+    )
+    show(rows, output_format)
+    if snapshot["operations_outside_rates"]:
+        click.echo(
+            f"{snapshot['operations_outside_rates']:,} tasks are outside the rates: their records are broken "
+            '(`iodm sql "from core.quarantine"`).'
+        )
+
+
+def existing_warehouse(settings: Settings | None = None) -> Warehouse:
+    """The warehouse of the settings; its folder is not made."""
+    return Warehouse((settings or load_settings()).warehouse.absolute())
