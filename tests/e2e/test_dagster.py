@@ -84,6 +84,7 @@ def test_dagster_from_a_tick_to_an_alert(site, browser):
 
     [run, *_] = until(ticked)
     assert warehouse.served_file()
+    until(lambda: freshness_of(pages, "marts", "snapshot") == "HEALTHY")
     the_graph_is_drawn(browser)
     a_run_is_told(browser, run["runId"])
     an_asset_shows_what_it_is(browser, warehouse)
@@ -130,6 +131,16 @@ def process_of(warehouse: Warehouse, run_id: str) -> int:
     with dg.DagsterInstance.from_config(str(warehouse.root / "dagster")) as instance:
         messages = [entry.message for entry in instance.all_logs(run_id)]
     return int(re.search(r"\(pid: (\d+)\)", "\n".join(messages))[1])
+
+
+def freshness_of(pages: Pages, *path: str) -> str:
+    """What the daemon says of an asset's age."""
+    data = pages.ask(
+        "query($path: [String!]!) { assetNodeOrError(assetKey: {path: $path}) "
+        "{ ... on AssetNode { freshnessStatusInfo { freshnessStatus } } } }",
+        path=path,
+    )
+    return data["assetNodeOrError"]["freshnessStatusInfo"]["freshnessStatus"]
 
 
 def the_graph_is_drawn(page: Page) -> None:
