@@ -36,6 +36,7 @@ from support.records import Store, make_settings
 from support.tally import TALLY
 
 IS_FUZZING = os.environ.get("IODM_FUZZ") == "1"
+PARTS = 4  # of each kind of platform, so that several processes share the work
 SCHEDULES = int(os.environ.get("SCHEDULES") or (50_000 if IS_FUZZING else 200))
 Records = dict[str, dict[str, Any]]
 
@@ -441,12 +442,13 @@ def _one_database(monkeypatch):
 
 @pytest.mark.timeout(24 * 3600 if IS_FUZZING else 900)
 @pytest.mark.usefixtures("_one_database")
+@pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("machine", [SyncsOfAnOrderlyPlatform, SyncsOfAnOddPlatform])
-def test_whatever_happens_a_sync_is_complete_or_says_that_it_may_not_be(machine):
+def test_whatever_happens_a_sync_is_complete_or_says_that_it_may_not_be(machine, part):
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=SCHEDULES // 2,
+            max_examples=SCHEDULES // 2 // PARTS,
             stateful_step_count=10 if IS_FUZZING else 4,
             phases=[Phase.explicit, Phase.reuse, Phase.generate],  # a seed does not shrink
             report_multiple_bugs=False,
