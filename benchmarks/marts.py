@@ -41,7 +41,8 @@ create temp table looks as
 insert into core.syncs by name
     select sync_id, if(sync_id % 96 = 0, 'full', 'incremental') as mode, 'counted' as grade, started_at,
         started_at + interval 20 second as finished_at, 20 as api_calls, 20 as pages, 100 as records,
-        20 as operations_new, 60 as operations_changed, 1000 as total_after, 0 as quarantined
+        20 as operations_new, 60 as operations_changed, 1000 as total_after, 0 as quarantined,
+        [] as _undocumented_fields
     from looks;
 insert into core.operation_history by name
     with steps as (select *, unnest(range(0, 8)) / 7.0 as share from tasks),

@@ -4,19 +4,20 @@
 -- The API's documents don't say it. Only tasks whose total was sent tell anything.
 with tasks as (
     select
-        operations.manufacturer_name,
-        operations.model,
-        operations.device_type,
-        results.total_is_derived,
-        results.timeout,
-        results.timeout_in_fail,
-        results.total in (
-            results.wait + results.processing + results.success + results.fail_as_received + results.stop,
-            results.wait + results.processing + results.success + results.fail_as_received + results.stop + results.timeout
+        manufacturer_name,
+        model,
+        device_type,
+        total_is_derived,
+        timeout,
+        timeout_in_fail,
+        total in (
+            wait + processing + success + fail_as_received + stop,
+            wait + processing + success + fail_as_received + stop + timeout
         ) as adds_up
-    from core.operation_results as results
-    inner join core.operations as operations on results.operation_id = operations.operation_id
-    where created_between(operations.created_at, since, until)
+    from marts.operation_outcomes
+    where
+        total is not null
+        and created_between(created_at, since, until)
 ),
 
 counts as (

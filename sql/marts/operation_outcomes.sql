@@ -31,6 +31,9 @@ select
     results.fail, -- devices that failed, timeouts apart
     results.stop, -- devices stopped
     results.timeout, -- devices that timed out
+    results.total_is_derived, -- true if total was not sent and is the sum of the others
+    results.fail_as_received, -- fail as sent, whether or not timeouts are counted in it
+    results.timeout_in_fail, -- true where timeouts must be counted inside fail, false where beside it, null where nothing tells
     finished(results.success, results.fail, results.timeout) as finished, -- success + fail + timeout
     success_rate(results.success, results.fail, results.timeout) as success_rate -- success / finished of this task
 from core.operations as operations

@@ -61,15 +61,20 @@ def fleet_without_models(core):
         is_recent = number % 2
         created_at = "2026-03-19 00:00:00" if is_recent else "2026-03-10 00:00:00"
         core.task(f"n{number}", created_at=created_at, model=None if is_recent and number < 20 else "NB-1")
-    core.connection.execute("delete from marts.operation_outcomes")
-    core.connection.execute(f"insert into marts.operation_outcomes {load('marts')['operation_outcomes'].sql}")
+    with_outcomes(core)
 
 
 def remake(core):
-    """The one mart that a check reads, made of what the core tables hold now."""
-    core.connection.execute(
+    """The marts that a check reads, made of what the core tables hold now."""
+    with_outcomes(core).connection.execute(
         "create or replace table marts.counter_identities as from marts.counter_identities_between(null, null)"
     )
+
+
+def with_outcomes(core):
+    core.connection.execute("delete from marts.operation_outcomes")
+    core.connection.execute(f"insert into marts.operation_outcomes {load('marts')['operation_outcomes'].sql}")
+    return core
 
 
 SPOILERS = {
