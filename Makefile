@@ -38,7 +38,7 @@ docs: $(READY) ## write the generated documents anew
 	$(BIN)/python -m pipelines.dictionary > docs/data-dictionary.md
 	PYTHONPATH=tests $(BIN)/python tests/sql/test_cookbook.py
 
-bench: $(READY) ## measure against a bare loop, dlt and pandas (about six minutes)
+bench: $(READY) ## measure against a bare loop, dlt and pandas, and what reports and Dagster cost (about ten minutes)
 	$(BIN)/python benchmarks/run.py
 
 bench-week: $(READY) ## count the calls of a simulated week, compare its end with the platform (about 15 minutes)
