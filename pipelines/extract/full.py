@@ -30,7 +30,7 @@ def read_everything(
     if scope.ledger.knowledge().living:
         _find_changes(scope)
     reading = choose_reading()
-    scope.ledger.begin_whole_reading(reading.sync_id)
+    scope.ledger.begin_whole_reading(reading)
     try:
 
         def after_first_batch(state: Sweep) -> None:

@@ -247,10 +247,12 @@ class Ledger:
         self.flush()
         return bool(scalar(self.connection, "select count(*) from met where not has_id and response >= ?", [since]))
 
-    def begin_whole_reading(self, since_sync: int) -> None:
-        """From now on a record without an id counts only if it was met in this sync, or in one from `since_sync` on."""
+    def begin_whole_reading(self, reading: Reading) -> None:
+        """From now on a record without an id counts only if it was met in this reading."""
+        self.flush()
         self._knowledge = None
-        self.connection.execute(f"set variable whole_since = {since_sync}")
+        self.connection.execute(f"set variable whole_since = {reading.sync_id}")
+        _forget_nameless(self.connection, reading.first_response)
 
 
 @contextmanager
@@ -272,11 +274,18 @@ def open_ledger(warehouse: Warehouse, past: Past, reading: Reading | None = None
             connection.execute(_CURRENT)
             applied = scalar(connection, "select max(sync_id) from served.core.syncs") if served else 0
             reading_since = reading.sync_id if reading else past.next_sync_id
-            for sync, _ in committed_syncs(warehouse, after=min(applied, reading_since - 1)):
+            for sync, manifest in committed_syncs(warehouse, after=min(applied, reading_since - 1)):
+                if manifest.sync_id == past.whole_since:
+                    _forget_nameless(connection, manifest.first_response)
                 _load(connection, sync)
             yield Ledger(connection, past.next_response, is_served=served is not None)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _forget_nameless(connection: duckdb.DuckDBPyConnection, first_response: int) -> None:
+    """Records without an id that were met before this response; those of today have other words, but are no more."""
+    connection.execute("delete from met where not has_id and response < ?", [first_response])
 
 
 def _load(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
