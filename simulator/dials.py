@@ -32,6 +32,9 @@ class Dials:
     devices: Annotated[float, About(_FLEET, "Mean number of devices of a task that names them (at most 256).")] = 12.0
     retries_per_day: Annotated[float, About(_FLEET, "Failed tasks that are retried on an average day.")] = 20.0
     removals_per_day: Annotated[float, About(_FLEET, "Tasks that vanish on an average day.")] = 5.0
+    launch_days: Annotated[
+        float, About(_FLEET, "Days from the start to the first task with the newest version (0: it was always there).")
+    ] = 0.0
     insertions: Annotated[float, About(_FLEET, "Drift: mean number of tasks created between two list calls.")] = 0.0
     removals: Annotated[float, About(_FLEET, "Drift: mean number of tasks removed between two list calls.")] = 0.0
     changes: Annotated[float, About(_FLEET, "Drift: mean number of tasks that change between two list calls.")] = 0.0

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from simulator import timeline
 from simulator.clock import instant_of
 from simulator.dials import Dials
-from simulator.draws import Cipher, Integers, Numbers
+from simulator.draws import Cipher, Floats, Integers, Numbers
+from simulator.rhythm import DAY_SECONDS
 from simulator.timeline import NEVER, ROW, Rows, Status
 
 _CHUNK = 50_000
@@ -34,6 +35,7 @@ class Fleet:
         self._positions: dict[int, int] = {}
         self._extra = 0
         self._cipher = Cipher(dials.seed, _OPERATION_SALT)
+        self._launched_at = now + dials.launch_days * DAY_SECONDS if dials.launch_days else -NEVER
         self._next_number = timeline.numbers_until(dials, now)
         self._first_number = self._next_number
         self._populate(now)
@@ -59,7 +61,7 @@ class Fleet:
             missing = 0
         while missing > 0:
             numbers = np.arange(self._first_number - min(missing, _CHUNK), self._first_number, dtype=np.uint64)
-            block = timeline.draw(self.dials, numbers, timeline.created_at(self.dials, numbers))
+            block = self._draw(numbers, timeline.created_at(self.dials, numbers))
             blocks.insert(0, block)
             missing -= int((block["removed"] > now).sum())
             self._first_number -= len(numbers)
@@ -114,11 +116,14 @@ class Fleet:
         self._positions.update(zip(numbers, range(size, self.size), strict=True))
         self._next_number = until
 
+    def _draw(self, numbers: Numbers, created: Floats) -> Rows:
+        return timeline.draw(self.dials, numbers, created, self._launched_at)
+
     def _create(self, numbers: range, now: float) -> None:
         """Append tasks that are created in the natural course of things."""
         for start in range(numbers.start, numbers.stop, _CHUNK):
             block = np.arange(start, min(start + _CHUNK, numbers.stop), dtype=np.uint64)
-            self._append(timeline.draw(self.dials, block, timeline.created_at(self.dials, block)), now)
+            self._append(self._draw(block, timeline.created_at(self.dials, block)), now)
 
     def create(self, count: int, now: float) -> Integers:
         """Create tasks now; returns their positions."""
@@ -126,7 +131,7 @@ class Fleet:
         self._extra += count
         positions = np.arange(self.size, self.size + count)
         self._positions.update(zip(numbers.tolist(), positions.tolist(), strict=True))
-        self._append(timeline.draw(self.dials, numbers, np.full(count, now)), now)
+        self._append(self._draw(numbers, np.full(count, now)), now)
         self._changed()
         return positions
 

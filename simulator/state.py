@@ -18,6 +18,7 @@ _SAME = (
     "devices",
     "retries_per_day",
     "removals_per_day",
+    "launch_days",
 )
 
 
@@ -51,7 +52,8 @@ def load(path: Path, dials: Dials) -> State | None:
     if not path.exists():
         return None
     state = msgspec.json.decode(path.read_bytes(), type=State)
-    if state.dials != _fingerprint(dials):
+    # A dial that is younger than the file had its default then.
+    if _fingerprint(Dials()) | state.dials != _fingerprint(dials):
         raise ValueError(f"{path} belongs to another fleet ({state.dials}): give the same dials, or another file")
     return state
 

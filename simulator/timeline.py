@@ -79,23 +79,25 @@ def _offsets(dials: Dials, numbers: Numbers) -> Floats:
     return np.asarray(uniforms(dials.seed, numbers, (Purpose.CREATED,))[0], dtype=np.float64)
 
 
-def draw(dials: Dials, numbers: Numbers, created: Floats) -> Rows:
-    """One row for each task number."""
+def draw(dials: Dials, numbers: Numbers, created: Floats, launched_at: float) -> Rows:
+    """One row for each task number; before `launched_at` no task installs the newest version."""
     drawn = dict(zip(_DRAWN, uniforms(dials.seed, numbers, _DRAWN), strict=True))
     rows = np.zeros(len(numbers), dtype=ROW)
     rows["number"], rows["created"] = numbers, created
-    _draw_subject(rows, drawn, dials)
+    _draw_subject(rows, drawn, dials, launched_at)
     _draw_run(rows, drawn, dials)
     rows["success"] = _draw_success(rows, drawn, dials)
     _draw_afterlife(rows, drawn, dials)
     return rows
 
 
-def _draw_subject(rows: Rows, drawn: dict[Purpose, Floats], dials: Dials) -> None:
+def _draw_subject(rows: Rows, drawn: dict[Purpose, Floats], dials: Dials, launched_at: float) -> None:
     """Which product and version, at which devices. Totals are geometric, four times as large for groups."""
     rows["product"] = np.searchsorted(catalogue.PRODUCT_LIMITS, drawn[Purpose.PRODUCT], side="right")
     rows["kind"] = drawn[Purpose.KIND] < 0.35
-    rows["version"] = np.searchsorted(catalogue.VERSION_LIMITS, drawn[Purpose.VERSION], side="right")
+    version = np.searchsorted(catalogue.VERSION_LIMITS, drawn[Purpose.VERSION], side="right")
+    newest = len(catalogue.VERSION_LIMITS) - 1
+    rows["version"] = np.where((version == newest) & (rows["created"] < launched_at), newest - 1, version)
     is_empty = drawn[Purpose.EMPTY] < 0.015
     rows["names_devices"] = (drawn[Purpose.TARGET] < 0.85) & ~is_empty
     mean = np.where(rows["names_devices"], dials.devices, dials.devices * 4)

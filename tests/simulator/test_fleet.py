@@ -247,3 +247,19 @@ def test_prerendering_changes_nothing_that_is_served():
 def test_a_wrong_start_is_refused():
     with pytest.raises(ValueError, match="yesterday"):
         platform(start="yesterday")
+
+
+def test_the_newest_version_is_installed_from_its_launch_on():
+    made = platform(tasks=2_000, tasks_per_day=2_000, launch_days=1)
+    newest = {versions[-1] for versions in catalogue.VERSIONS}
+    made.advance(3 * DAY)
+    created = [r["createTime"] for r in records(made) if r["extendPara"]["fileVersion"] in newest]
+    assert min(created) >= "20260305T120000Z"
+    assert len(created) > 200
+    without = {r["operationId"]: r for r in records(made) if r["extendPara"]["fileVersion"] not in newest}
+    other = platform(tasks=2_000, tasks_per_day=2_000)
+    other.advance(3 * DAY)
+    assert {key: record["createTime"] for key, record in by_id(other).items()} == {
+        key: record["createTime"] for key, record in by_id(made).items()
+    }
+    assert len(without) + len(created) == len(by_id(other))

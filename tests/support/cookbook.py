@@ -30,7 +30,7 @@ def sync_the_fleet(folder: Path) -> Warehouse:
 
     Simulated time stands still during a sync, so that no content depends on how long one takes.
     """
-    dials = replace(demo_dials(START), tasks=12_000, tasks_per_day=400, speed=0)
+    dials = replace(demo_dials(START), tasks=12_000, tasks_per_day=400, launch_days=0, speed=0)
     with SimulatorProcess(dials) as simulator:
         plain = load_settings(warehouse=folder, memory_limit="1GB", target_success_rate=0.95)
         settings = demo_settings(plain, simulator.base_url)
