@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from datetime import UTC
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import msgspec
@@ -49,7 +50,7 @@ _TASKS = """
         removed.removed_at
     from newest
     inner join records on newest.position = records.position
-    inner join last_met on newest.operation_id = last_met.operation_id
+    left join last_met on newest.operation_id = last_met.operation_id
     left join removed on newest.operation_id = removed.operation_id
 """
 _PARTS = {
@@ -141,20 +142,17 @@ def check_base(folder: Path) -> BaseManifest:
     return manifest
 
 
-def _judge_base_again(
-    connection: duckdb.DuckDBPyConnection, folder: Path, scratch: Path
-) -> tuple[list[dict[str, object]], list[str]]:
-    """Judge the quarantine by today's rules: rows that are still broken, files of records with the others."""
+def quarantine_of(connection: duckdb.DuckDBPyConnection, folder: Path) -> list[tuple[dict[str, Any], QuarantineEntry]]:
+    """The records that a base set aside, by the last sync that met them: each as its row, and as a sync keeps it."""
     found = connection.execute(
         "from read_parquet($file, hive_partitioning = false) order by last_sync_id",
         {"file": str(folder / "quarantine.parquet")},
     )
     names = [column[0] for column in found.description]
     rows = [dict(zip(names, values, strict=True)) for values in found.fetchall()]
-    still_broken, retried = [], []
-    for sync_id, group in itertools.groupby(rows, key=lambda row: int(row["last_sync_id"])):
-        by_id = {row["operation_id"]: row for row in group}
-        entries = [
+    return [
+        (
+            row,
             QuarantineEntry(
                 row["position"] // POSITIONS_PER_RESPONSE,
                 row["position"] % POSITIONS_PER_RESPONSE,
@@ -162,10 +160,21 @@ def _judge_base_again(
                 row["operation_id"],
                 row["reason"],
                 row["record"],
-            )
-            for row in by_id.values()
-        ]
-        broken, files = judge_again(entries, sync_id, scratch)
-        still_broken += [by_id[str(row["operation_id"])] | {"reason": row["reason"]} for row in broken]
+            ),
+        )
+        for row in rows
+    ]
+
+
+def _judge_base_again(
+    connection: duckdb.DuckDBPyConnection, folder: Path, scratch: Path
+) -> tuple[list[dict[str, object]], list[str]]:
+    """Judge the quarantine by today's rules: rows that are still broken, files of records with the others."""
+    still_broken, retried = [], []
+    kept = quarantine_of(connection, folder)
+    for sync_id, group in itertools.groupby(kept, key=lambda each: int(each[0]["last_sync_id"])):
+        entries = {entry.operation_id: (row, entry) for row, entry in group}
+        broken, files = judge_again([entry for _, entry in entries.values()], sync_id, scratch)
+        still_broken += [entries[str(row["operation_id"])][0] | {"reason": row["reason"]} for row in broken]
         retried += files
     return still_broken, retried

@@ -78,7 +78,7 @@ def load_records(connection: duckdb.DuckDBPyConnection, batch: list[tuple[Path, 
     files, expected, broken, removals = [], 0, [], []
     for folder, manifest in batch:
         _check_pages(folder, manifest)
-        still_broken, retried = judge_again(_quarantined(folder / "quarantine.jsonl"), manifest.sync_id, scratch)
+        still_broken, retried = judge_again(quarantined(folder / "quarantine.jsonl"), manifest.sync_id, scratch)
         broken += still_broken
         removals += _removals(folder / "removals.jsonl")
         files += record_files(folder) + retried
@@ -153,7 +153,12 @@ def _check_pages(folder: Path, manifest: SyncManifest) -> None:
         )
 
 
-def _quarantined(file: Path) -> list[QuarantineEntry]:
+def quarantined(file: Path) -> list[QuarantineEntry]:
+    """What a sync set aside.
+
+    Raises:
+        StorageError: the file is torn.
+    """
     try:
         return [msgspec.json.decode(line, type=QuarantineEntry) for line in file.read_bytes().splitlines()]
     except (msgspec.DecodeError, FileNotFoundError) as error:
@@ -208,7 +213,7 @@ def judge_again(
             )
     if not good:
         return broken, []
-    file = scratch / "synced_date=retried" / f"sync={sync_id:06d}" / "records.jsonl.zst"
+    file = scratch / "synced_date=retried" / f"sync={sync_id:06d}" / "records-00000.jsonl.zst"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(compress(b"".join(good)))
     return broken, [str(file)]

@@ -23,9 +23,9 @@ from pipelines.progress import Silent
 from pipelines.prune import plan
 from pipelines.run import prune
 from support.crashes import CrashError, crash_at
+from support.histories import identities, nameless
 from support.records import T0, Store, counters, encode, record, without
 
-identities = st.sampled_from(["a", "b", "c"])
 good = st.builds(
     lambda identity, created, status, success, devices, more: record(
         identity,
@@ -43,7 +43,6 @@ good = st.builds(
     st.sampled_from([{}, {"unknown": 1}, {"stopTime": "soon"}, {"extendPara": {"fileVersion": "V2"}}]),
 )
 broken = st.builds(lambda identity: record(identity, createTime=None), identities)
-nameless = st.sampled_from([None, 17, without(record(), "operationId")])
 syncs = st.fixed_dictionaries(
     {
         "pages": st.lists(st.lists(good | good | broken | nameless, max_size=4), min_size=1, max_size=2),
@@ -279,6 +278,20 @@ def test_rules_that_have_become_milder_take_pruned_records_back(store, monkeypat
     assert [(row["operation_id"], row["sync_id"]) for row in milder["operation_history"]] == [
         (name, sync_id) for name, (_, sync_id) in sorted(states.items())
     ]
+
+
+def test_a_record_that_only_the_rules_of_its_time_refused_is_kept(store):
+    folder = store.sync([None, record("x")])
+    line = json.loads((folder / "quarantine.jsonl").read_text())
+    again = line | {"operation_id": "once", "record": json.dumps(record("once"))}
+    (folder / "quarantine.jsonl").write_text(json.dumps(again) + "\n")
+    store.apply([record("y")])
+    before = store.everything()
+    assert "once" in {row["operation_id"] for row in before["operations"]}
+    store.prune()
+    assert not folder.exists()
+    store.publish(from_scratch=True)
+    assert store.everything() == before
 
 
 def test_the_last_whole_reading_and_what_came_after_it_stay(store):
