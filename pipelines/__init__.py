@@ -21,11 +21,14 @@ The map, in data-flow order; nothing here imports dagster:
 - `run`        a whole run under the lock: what the command line and Dagster call
 - `doctor`     what stands in the way of a sync, item by item
 - `report`     rates, status and queries read from the published file
+- `evidence`   raw records of tasks, and the responses that brought them
+- `explain`    rows of a report back to tasks, raw records and responses
 - `alerts`     incidents in the published file, told to a webhook
 - `dictionary` the data dictionary, from the registry and the headers of `sql/`
 - `output`     rows as a table, CSV or JSON
 - `demo`       a simulated fleet synced over some days
 - `progress`   bars on a terminal, log lines elsewhere
 - `cli_answers` the commands of `iodm` that only read
+- `cli_explain` the command `iodm explain`
 - `cli`        the command `iodm`
 """

@@ -16,6 +16,7 @@ import click
 import msgspec
 
 from pipelines.cli_answers import check, existing_warehouse, report, show_report, sql, status
+from pipelines.cli_explain import explain
 from pipelines.errors import IodmError
 from pipelines.progress import reporting
 from pipelines.settings import load_settings
@@ -250,7 +251,7 @@ def _say_warnings(grade: str, quarantined: int, warnings: dict[str, int]) -> Non
         click.echo(f"Warning: check {name} found {rows:,} rows.", err=True)
 
 
-for command in (report, status, sql, check):
+for command in (report, status, sql, check, explain):
     cli.add_command(command)
 
 

@@ -17,7 +17,8 @@ from pipelines.warehouse import Warehouse
 DIMENSIONS = ["day", "week", "month", "type", "manufacturer", "model", "version", "model_version", "policy", "group"]
 
 
-def _format_option(function: Any) -> Any:  # noqa: ANN401 - click's own type for commands
+def format_option(function: Any) -> Any:  # noqa: ANN401 - click's own type for commands
+    """`--format`, for commands that print rows."""
     return click.option(
         "--format",
         "output_format",
@@ -38,7 +39,7 @@ def _format_option(function: Any) -> Any:  # noqa: ANN401 - click's own type for
 @click.option("--device", "device_id", metavar="ID", help="The upgrade tasks that name this device.")
 @click.option("--since", type=click.DateTime(), help="Only tasks created from then on (UTC).")
 @click.option("--until", type=click.DateTime(), help="Only tasks created before then (UTC).")
-@_format_option
+@format_option
 def report(
     *,
     by: str | None,
@@ -79,7 +80,7 @@ def status(*, as_json: bool) -> None:
 
 @click.command()
 @click.argument("query")
-@_format_option
+@format_option
 def sql(*, query: str, output_format: str) -> None:
     """Run one QUERY on the published file, read-only."""
     from pipelines.output import show  # noqa: PLC0415
@@ -90,7 +91,7 @@ def sql(*, query: str, output_format: str) -> None:
 
 @click.command()
 @click.option("--strict", is_flag=True, help="Exit with 1 on warnings too.")
-@_format_option
+@format_option
 def check(*, strict: bool, output_format: str) -> None:
     """Run the data checks of sql/checks on the published file."""
     from pipelines.output import show  # noqa: PLC0415

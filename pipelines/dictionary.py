@@ -85,6 +85,8 @@ def _notes(model: Model | None) -> str:
     if model is None:
         return ""
     notes = [f"One row: {model.header['grain']}."]
+    if model.key:
+        notes.append(f"Key: {', '.join(f'`{column}`' for column in model.key)}.")
     if "relation" in model.header:
         notes.append(f"A {model.header['relation']}.")
     if model.has_window:

@@ -18,7 +18,7 @@ import duckdb
 from pipelines.errors import QueryError
 
 WINDOW = ["since", "until"]
-_HEADER_KEYS = ("grain", "severity", "share of", "parameters", "window", "relation")
+_HEADER_KEYS = ("grain", "key", "severity", "share of", "parameters", "window", "relation")
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,13 @@ class Model:
     def parameters(self) -> list[str]:
         """Parameters of the table macro that this model is, or none."""
         return [name.strip() for name in self.header.get("parameters", "").split(",") if name.strip()]
+
+    @property
+    def key(self) -> list[str] | None:
+        """Columns that identify a row: none where there is only one row; None where the header does not say."""
+        if "key" not in self.header:
+            return None
+        return [name.strip() for name in self.header["key"].split(",") if name.strip()]
 
     @property
     def kind(self) -> str:

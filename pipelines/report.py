@@ -73,7 +73,7 @@ def rows_of(
             cursor = connection.execute(
                 f"from marts.{mart}_between($since, $until) order by {model.order}", {"since": since, "until": until}
             )
-        result = _result(cursor)
+        result = result_of(cursor)
     if every_column or "success_measures(" not in model.sql:
         return result
     hidden = column_comments(load("macros")["success_measures"]).keys() - set(SHOWN_MEASURES)
@@ -90,7 +90,7 @@ def device_history(warehouse: Warehouse, device_id: str) -> Result:
         StorageError: nothing is published.
     """
     with open_published(warehouse) as connection:
-        return _result(connection.execute("from marts.device_history($device_id)", {"device_id": device_id}))
+        return result_of(connection.execute("from marts.device_history($device_id)", {"device_id": device_id}))
 
 
 def query(warehouse: Warehouse, sql: str) -> Result:
@@ -104,7 +104,7 @@ def query(warehouse: Warehouse, sql: str) -> Result:
         connection.execute("set autoinstall_known_extensions = false")
         connection.execute("set enable_external_access = false")
         try:
-            return _result(connection.execute(sql))
+            return result_of(connection.execute(sql))
         except duckdb.Error as error:
             reason = " ".join(str(error).split("LINE ")[0].split())  # without the quoted query and its caret
             raise SettingsError(
@@ -129,10 +129,9 @@ def status(warehouse: Warehouse) -> dict[str, Any]:
         StorageError: nothing is published.
     """
     with open_published(warehouse) as connection:
-        snapshot = _result(connection.execute("select * from marts.snapshot"))
-        values = dict(zip(snapshot.columns, snapshot.rows[0], strict=True))
+        values = snapshot_of(connection, warehouse)
         rows = {table.name: scalar(connection, f"select count(*) from core.{table.name}") for table in TABLES}
-        checks = _result(
+        checks = result_of(
             connection.execute(
                 "select check_name, severity, offending_rows from marts.data_quality "
                 "where offending_rows > 0 order by all"
@@ -144,13 +143,20 @@ def status(warehouse: Warehouse) -> dict[str, Any]:
         "held": summary_of_hold(warehouse),
         "warehouse": str(warehouse.root),
         "file": str(warehouse.served_file()),
+        "grade_evidence": values.pop("grade_evidence"),
         "snapshot": values,
-        "grade_evidence": _evidence(warehouse, values["sync_id"]),
         "age_seconds": max(0, round(age.total_seconds())),
         "rows": rows,
         "checks_passed": passed,
         "checks_failed": [dict(zip(checks.columns, row, strict=True)) for row in checks.rows],
     }
+
+
+def snapshot_of(connection: duckdb.DuckDBPyConnection, warehouse: Warehouse) -> dict[str, Any]:
+    """What the open published file is (marts.snapshot), with the evidence of its grade."""
+    result = result_of(connection.execute("from marts.snapshot"))
+    values = dict(zip(result.columns, result.rows[0], strict=True))
+    return values | {"grade_evidence": _evidence(warehouse, values["sync_id"])}
 
 
 def _evidence(warehouse: Warehouse, sync_id: int) -> str | None:
@@ -159,5 +165,6 @@ def _evidence(warehouse: Warehouse, sync_id: int) -> str | None:
     return json.loads(file.read_bytes())["grade_evidence"] if file else None
 
 
-def _result(cursor: duckdb.DuckDBPyConnection) -> Result:
+def result_of(cursor: duckdb.DuckDBPyConnection) -> Result:
+    """What was asked, read to its end."""
     return Result([column[0] for column in cursor.description or ()], cursor.fetchall())

@@ -1,5 +1,6 @@
 -- Which sums of the counters give the total, model by model: what the data says of whether timeouts are counted in fail.
 -- grain: one manufacturer, model and device type
+-- key: manufacturer_name, model, device_type
 -- parameters: since, until
 -- The API's documents don't say it. Only tasks whose total was sent tell anything.
 with tasks as (

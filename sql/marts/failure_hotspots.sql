@@ -1,5 +1,6 @@
 -- Model × versions that succeed less often than chance explains: those below the 99.8 % funnel of their peers.
 -- grain: one operation type, manufacturer, model, device type and version
+-- key: operation_type, manufacturer_name, model, device_type, file_version
 -- parameters: since, until
 -- How the funnel is made: marts.success_funnel. Of n comparisons without any real difference, about n / 1000 or fewer end up here.
 select

@@ -1,5 +1,6 @@
 -- Which sync last rewrote which month of which table in the lake: what changed, and what stands still.
 -- grain: one core table and month of creation; tables without months have one row
+-- key: table_name, created_month
 select
     files.table_name, -- the core table
     files.created_month, -- month of the tasks; null for tables without months

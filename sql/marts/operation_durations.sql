@@ -1,5 +1,6 @@
 -- How long upgrades take, by type and model.
 -- grain: one operation type, manufacturer, model and device type
+-- key: operation_type, manufacturer_name, model, device_type
 -- parameters: since, until
 -- A time counts only once it is over: in a window that ends today the quick tasks are in, the slow ones still under way.
 -- Times out of order (see sql/checks) are in no percentile.

@@ -1,5 +1,6 @@
 -- Every task with its policy and its counters, everything joined: what all reports are made from.
 -- grain: one upgrade task
+-- key: operation_id
 -- window: created_at
 -- Counters are null where the platform sent no statistics: such a task is in no rate.
 select

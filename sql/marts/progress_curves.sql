@@ -1,5 +1,6 @@
 -- How far each task was at each age at which a sync found it changed.
 -- grain: one task and one sync that met it with another status or other counters than before
+-- key: operation_id, sync_id
 -- window: created_at
 -- relation: view
 -- Between two rows nothing had changed when a sync looked; what syncs looked, core.syncs tells.

@@ -1,5 +1,6 @@
 -- Active tasks whose counters have stood still for longer than 95 % of their peers ever did.
 -- grain: one active, living task
+-- key: operation_id
 -- window: created_at
 -- A task's own standstill is what syncs surely saw: from the one that first met its counters to the last that looked. A
 -- peer's is the longest that it can have been: from the last look before the sync that met its counters, to the sync that

@@ -1,6 +1,7 @@
 -- How well upgrades had succeeded when their tasks were 1 hour, 6 hours, 1 day and 7 days old, by model and version: a
 -- young rollout beside an old one at equal age.
 -- grain: one manufacturer, model, device type, version and age
+-- key: manufacturer_name, model, device_type, file_version, age_hours
 -- parameters: since, until
 -- A task counts at an age only if a sync met it at that age or before, and some sync finished around that moment: within
 -- an hour, or within 10 % of the age where that is more. Its counters are those of that moment as syncs knew them; where

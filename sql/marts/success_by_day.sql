@@ -1,5 +1,6 @@
 -- How well upgrades succeed, by the day on which the task was created.
 -- grain: one day (UTC)
+-- key: created_date
 -- parameters: since, until
 with sums as (
     select

@@ -1,5 +1,6 @@
 -- How well upgrades succeed, by the device group that the task aims at.
 -- grain: one device group
+-- key: device_group
 -- parameters: since, until
 -- Only tasks aimed at exactly one group, and at no device by name, tell of a group; all others stand in one row without a
 -- group, so that sums hold.

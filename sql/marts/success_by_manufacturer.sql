@@ -1,5 +1,6 @@
 -- How well upgrades succeed, by manufacturer.
 -- grain: one manufacturer
+-- key: manufacturer_name
 -- parameters: since, until
 with sums as (
     select

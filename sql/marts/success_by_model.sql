@@ -1,5 +1,6 @@
 -- How well upgrades succeed, by model: a model's name means something only with its manufacturer and device type.
 -- grain: one manufacturer, model and device type
+-- key: manufacturer_name, model, device_type
 -- parameters: since, until
 with sums as (
     select

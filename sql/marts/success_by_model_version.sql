@@ -1,5 +1,6 @@
 -- How well upgrades succeed, by model and the version that they install.
 -- grain: one manufacturer, model, device type and version
+-- key: manufacturer_name, model, device_type, file_version
 -- parameters: since, until
 with sums as (
     select

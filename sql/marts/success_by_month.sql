@@ -1,5 +1,6 @@
 -- How well upgrades succeed, by the month in which the task was created.
 -- grain: one month (UTC)
+-- key: created_month
 -- parameters: since, until
 with sums as (
     select

@@ -1,5 +1,6 @@
 -- How well upgrades succeed, by the policy of the task: when it runs, and whether failed devices are tried again.
 -- grain: one execute type with or without retry
+-- key: execute_type, retry_enabled
 -- parameters: since, until
 -- Tasks without a policy stand in the row where both are null.
 with sums as (

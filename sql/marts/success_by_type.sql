@@ -1,5 +1,6 @@
 -- How well upgrades succeed, by type of upgrade.
 -- grain: one operation type
+-- key: operation_type
 -- parameters: since, until
 with sums as (
     select

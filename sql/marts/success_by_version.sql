@@ -1,5 +1,6 @@
 -- How well upgrades succeed, by the version that they install.
 -- grain: one version
+-- key: file_version
 -- parameters: since, until
 with sums as (
     select

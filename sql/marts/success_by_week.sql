@@ -1,5 +1,6 @@
 -- How well upgrades succeed, by the week in which the task was created.
 -- grain: one week, from Monday (UTC)
+-- key: created_week
 -- parameters: since, until
 with sums as (
     select

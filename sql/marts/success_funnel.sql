@@ -1,5 +1,6 @@
 -- Where each model × version stands in the funnel of its peers: how far its success rate may lie from theirs by chance.
 -- grain: one operation type, manufacturer, model, device type and version with at least 30 finished devices in 3 tasks
+-- key: operation_type, manufacturer_name, model, device_type, file_version
 -- parameters: since, until
 -- Peers are all such groups of the same operation type. Limits are the 99.8 % ones around the peers' common rate, on the
 -- arcsine scale. They widen for two reasons beside size: devices of one task fail together (the design effect from the

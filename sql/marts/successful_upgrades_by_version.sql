@@ -1,5 +1,6 @@
 -- How many upgrades to a version were reported successful, day by day and up to that day.
 -- grain: one manufacturer, model, device type, version and day of creation (UTC)
+-- key: manufacturer_name, model, device_type, file_version, created_date
 -- parameters: since, until
 -- Upgrades, not distinct devices: one that was upgraded twice to a version counts twice, and nothing tells of rollbacks.
 -- A success stands on the day on which its task was created, so the newest days still grow.

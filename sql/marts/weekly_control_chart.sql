@@ -1,5 +1,6 @@
 -- Whether the success rate of a week differs from the usual by more than the usual coming and going: a p′ chart by type.
 -- grain: one operation type and week of creation, from Monday (UTC), with finished devices
+-- key: operation_type, created_week
 -- parameters: since, until
 -- Limits are three standard errors of a proportion around the mean rate, times the spread that weeks show from one to the
 -- next: with millions of devices a plain p chart would put every week outside. The week under way is shown, and takes no
