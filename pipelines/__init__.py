@@ -23,6 +23,8 @@ The map, in data-flow order; nothing here imports dagster:
 - `report`     rates, status and queries read from the published file
 - `evidence`   raw records of tasks, and the responses that brought them
 - `explain`    rows of a report back to tasks, raw records and responses
+- `charts`     rows of the marts as pictures, for the notebook and the report page
+- `chart_parts` what those are made of: colours with shapes, axes, legends
 - `alerts`     incidents in the published file, told to a webhook
 - `dictionary` the data dictionary, from the registry and the headers of `sql/`
 - `output`     rows as a table, CSV or JSON

@@ -19,6 +19,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 WATCHER = """
 import os, sys, threading, importlib
+import altair  # looks for proxies in the environment
 
 read = []
 class Watched(dict):
