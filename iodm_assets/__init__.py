@@ -2,7 +2,7 @@
 
 - `definitions`   everything put together; what Dagster loads
 - `resources`     the settings of a run, read when it needs them
-- `assets`        `raw/operations`, then `core/*` and `marts/*` in one step
+- `assets`        `raw/operations`, then `core/*` and `marts/*` in one step, then the report page
 - `specs`         what each asset is: columns, SQL, version, what it is made from
 - `lineage`       columns that each column is made from, from the parsed SQL
 - `checks`        `sql/checks` as asset checks; rows that drop

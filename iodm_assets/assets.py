@@ -1,6 +1,7 @@
-"""The assets: `raw/operations` reads the platform, then one step publishes all of `core/*` and `marts/*` at once.
+"""The assets: `raw/operations` reads the platform, one step publishes all of `core/*` and `marts/*`, then the report.
 
-They belong to one step because one file is published, whole or not at all. What the steps do is in `pipelines.run`.
+Tables and marts belong to one step because one file is published, whole or not at all. What the steps do is in
+`pipelines.run`.
 (Annotations are no strings here, because Dagster reads those of `context` as they are.)
 """
 
@@ -12,14 +13,22 @@ from pydantic import Field
 
 from iodm_assets.checks import check_results, check_specs, row_drop_specs, row_drops
 from iodm_assets.failures import failures
-from iodm_assets.metadata import extraction_metadata, publication_metadata, read_published
+from iodm_assets.metadata import extraction_metadata, page_metadata, publication_metadata, read_published
 from iodm_assets.resources import SettingsResource
-from iodm_assets.specs import OPERATORS, RAW_OPERATIONS, freshness, published_specs
+from iodm_assets.specs import (
+    ANALYSTS,
+    OPERATORS,
+    PAGE_MARTS,
+    RAW_OPERATIONS,
+    UPGRADE_REPORT,
+    freshness,
+    published_specs,
+)
 from pipelines.checks import CheckFailedError
 from pipelines.hold import HeldError
 from pipelines.progress import LogLines
 from pipelines.report import check
-from pipelines.run import extract, refresh
+from pipelines.run import extract, refresh, write_report
 
 FULL_SYNC_WAITS_SECONDS = 6 * 3600.0
 
@@ -106,3 +115,20 @@ def published_assets() -> dg.AssetsDefinition:
         yield from drops
 
     return publish
+
+
+@dg.asset(
+    key=UPGRADE_REPORT,
+    deps=[dg.AssetKey(["marts", mart]) for mart in PAGE_MARTS],
+    group_name="reports",
+    kinds={"html"},
+    owners=[ANALYSTS],
+)
+def upgrade_report(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.MaterializeResult[None]:
+    """One page for a browser, without a network: how well upgrades succeed, what is under way, what is stuck."""
+    with failures(context.retry_number):
+        page = write_report(settings.load())
+    return dg.MaterializeResult(
+        metadata=page_metadata(page, settings.warehouse().report_page),
+        data_version=dg.DataVersion(str(page.snapshot["publication"])),
+    )

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dagster as dg
 
 from iodm_assets.alerts import alerts
-from iodm_assets.assets import published_assets, raw_operations
+from iodm_assets.assets import published_assets, raw_operations, upgrade_report
 from iodm_assets.resources import SettingsResource
 from iodm_assets.schedules import drop_old_runs, full_sync, make_schedules, sync_operations
 
 defs = dg.Definitions(
-    assets=[raw_operations, published_assets()],
+    assets=[raw_operations, published_assets(), upgrade_report],
     jobs=[sync_operations, full_sync, drop_old_runs],
     schedules=make_schedules(),
     sensors=[alerts],

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import UTC
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -16,6 +18,9 @@ from pipelines.publish import Publication
 from pipelines.report import query
 from pipelines.run import Extraction
 from pipelines.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from pipelines.page import Page
 
 Metadata = dict[str, Any]
 
@@ -151,6 +156,17 @@ def publication_metadata(
         "file": dg.MetadataValue.path(publication.file),
         "changed_months": dg.MetadataValue.json(publication.changed_months),
         "duration_seconds": round(duration_seconds, 3),
+    }
+
+
+def page_metadata(page: Page, file: Path) -> Metadata:
+    """Where the report page is, and the number that it begins with."""
+    return {
+        "file": dg.MetadataValue.path(file),
+        "bytes": len(page.html.encode()),
+        **{name: page.headline[name] for name in ("success_rate", "clustered_lower", "clustered_upper", "verdict")},
+        **{name: page.snapshot[name] for name in ("grade", "publication")},
+        "observed_at": dg.MetadataValue.timestamp(page.snapshot["observed_at"].replace(tzinfo=UTC)),
     }
 
 

@@ -18,7 +18,22 @@ from pipelines.settings import Schedule, load_schedule
 from pipelines.tables import TABLES, Column, Table
 
 RAW_OPERATIONS = dg.AssetKey(["raw", "operations"])
+UPGRADE_REPORT = dg.AssetKey(["reports", "upgrade_report"])
 DATA_QUALITY = "marts/data_quality"
+# What the report page reads; it is not asked itself, because what draws takes a second to load.
+PAGE_MARTS = (
+    "snapshot",
+    "success_overall",
+    "success_by_day",
+    "success_by_week",
+    "success_by_model",
+    "success_by_model_version",
+    "weekly_control_chart",
+    "failure_hotspots",
+    "rollouts_at_equal_age",
+    "stalled_operations",
+    "data_quality",
+)
 OPERATORS, ANALYSTS = "team:operators", "team:analysts"
 
 _RELATION = re.compile(r"\b(core|marts)\.([a-z]\w*)")

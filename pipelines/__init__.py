@@ -25,6 +25,7 @@ The map, in data-flow order; nothing here imports dagster:
 - `explain`    rows of a report back to tasks, raw records and responses
 - `charts`     rows of the marts as pictures, for the notebook and the report page
 - `chart_parts` what those are made of: colours with shapes, axes, legends
+- `page`       the report page, one HTML file, with its template in `templates/`
 - `alerts`     incidents in the published file, told to a webhook
 - `dictionary` the data dictionary, from the registry and the headers of `sql/`
 - `output`     rows as a table, CSV or JSON

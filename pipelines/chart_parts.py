@@ -38,7 +38,7 @@ VERDICTS = {
     "bad": Look(RED, "triangle-down"),
     "too_few": Look(NEUTRAL, "cross"),
 }
-ROW_HEIGHT = 24
+ROW_HEIGHT, LINE_HEIGHT = 24, 13
 RATE_TIPS = ("success_rate", "clustered_lower", "clustered_upper", "finished", "operations_finished", "verdict")
 
 
@@ -105,6 +105,11 @@ def layered(
     )
 
 
+def rows_of_lines(table: Table, label: str) -> alt.Step:
+    """The height of rows whose labels may have several lines."""
+    return alt.Step(ROW_HEIGHT + LINE_HEIGHT * max((row[label].count("\n") for row in table), default=0))
+
+
 def looks_of(table: Table, column: str, looks: Mapping[str, Look], columns: int = 3) -> dict[str, Any]:
     """Colour, shape and filling by a column, with one legend of those looks that occur."""
     present = {row[column] for row in table}
@@ -158,8 +163,14 @@ def trusted_ends(table: Table) -> list[float | None]:
 
 
 def label_axis(table: Table, label: str) -> alt.Y:
-    """The texts of the rows, in the order of the rows."""
-    axis = alt.Axis(title=None, labelLimit=150, ticks=False, domain=False, grid=False)
+    """The texts of the rows, in the order of the rows; one may have several lines."""
+    lines = "split(datum.label, '\\n')"
+    offset = (
+        -LINE_HEIGHT / 2 if rows_of_lines(table, label).step > ROW_HEIGHT else 0
+    )  # the first line has the row's middle
+    axis = alt.Axis(
+        title=None, labelExpr=lines, labelOffset=offset, labelLimit=150, ticks=False, domain=False, grid=False
+    )
     return alt.Y(label, type="nominal", sort=[row[label] for row in table], axis=axis)
 
 

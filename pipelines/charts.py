@@ -26,6 +26,7 @@ from pipelines.chart_parts import (
     line_at,
     looks_of,
     ranges,
+    rows_of_lines,
     series_looks,
     share_axis,
     table_of,
@@ -56,7 +57,8 @@ def rates(rows: Rows, label: str, target: float, *, width: Width = "container") 
     base = drawn(table).encode(y=label_axis(table, label))
     rule = line_at(target, alt.X("target:Q", **axis))
     points = base.mark_point(size=70, opacity=1).encode(**looks, x=alt.X("success_rate:Q", **axis), tooltip=tips)
-    return layered([rule, *ranges(base, looks["stroke"], axis, tips), points], width, "Success rates by group")
+    layers = [rule, *ranges(base, looks["stroke"], axis, tips), points]
+    return layered(layers, width, "Success rates by group", rows_of_lines(table, label))
 
 
 def equal_age(rows: Rows, label: str, *, width: Width = "container") -> alt.LayerChart:
@@ -71,7 +73,8 @@ def equal_age(rows: Rows, label: str, *, width: Width = "container") -> alt.Laye
     base = drawn(table).encode(y=label_axis(table, label), tooltip=tips)
     peers = base.mark_tick(color=NEUTRAL, thickness=4, size=18).encode(x=alt.X("peer_rate:Q", **axis))
     points = base.mark_point(size=70, opacity=1).encode(**looks, x=alt.X("success_rate:Q", **axis))
-    return layered([peers, *ranges(base, looks["stroke"], axis, tips), points], width, "Success rates at equal age")
+    layers = [peers, *ranges(base, looks["stroke"], axis, tips), points]
+    return layered(layers, width, "Success rates at equal age", rows_of_lines(table, label))
 
 
 def trend(rows: Rows, time: str, target: float, *, width: Width = "container") -> alt.LayerChart:

@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -39,6 +40,12 @@ def format_option(function: Any) -> Any:  # noqa: ANN401 - click's own type for 
 @click.option("--device", "device_id", metavar="ID", help="The upgrade tasks that name this device.")
 @click.option("--since", type=click.DateTime(), help="Only tasks created from then on (UTC).")
 @click.option("--until", type=click.DateTime(), help="Only tasks created before then (UTC).")
+@click.option(
+    "--html",
+    "html_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write all of it as a page into this file: headline, trend, worst and best, what is under way, what is stuck.",
+)
 @format_option
 def report(
     *,
@@ -47,11 +54,12 @@ def report(
     device_id: str | None,
     since: datetime | None,
     until: datetime | None,
+    html_file: Path | None,
     output_format: str,
 ) -> None:
     """Success rates, with intervals and verdicts, and every other report of the published file."""
-    if sum(option is not None for option in (by, mart, device_id)) > 1:
-        raise click.UsageError("--by, --mart and --device are three kinds of report: give one.")
+    if sum(option is not None for option in (by, mart, device_id, html_file)) > 1:
+        raise click.UsageError("--by, --mart, --device and --html are four kinds of report: give one.")
     if device_id is not None and (since or until):
         raise click.UsageError("--device shows all the tasks of a device: --since and --until don't go with it.")
     if device_id is not None:
@@ -59,6 +67,12 @@ def report(
         from pipelines.report import device_history  # noqa: PLC0415
 
         show(device_history(existing_warehouse(), device_id), output_format)
+        return
+    if html_file is not None:
+        from pipelines.page import make_page, write_page  # noqa: PLC0415 - what draws takes a second to load
+
+        write_page(make_page(existing_warehouse(), since, until), html_file)
+        click.echo(f"Wrote {html_file.absolute()}: open it in a browser; it needs no network.")
         return
     show_report(existing_warehouse(), mart or f"success_by_{by or 'model'}", since, until, output_format)
 

@@ -65,9 +65,9 @@ def _show_explanation(explanation: Explanation, output_format: str) -> None:
             query=explanation.query,
             file=f"sql/marts/{explanation.model.path.name}",
             sql=explanation.model.sql,
-            rows=_dicts(explanation.rows),
+            rows=explanation.rows.dicts(),
             sums=explanation.sums,
-            tasks=[_with_record(row) for row in _dicts(explanation.tasks)],
+            tasks=[_with_record(row) for row in explanation.tasks.dicts()],
         )
         return
     sums = explanation.sums
@@ -102,7 +102,7 @@ def _show_history(history: TaskHistory, output_format: str) -> None:
             task=history.task,
             record=history.record and _with_record(history.record),
             set_aside=history.set_aside and _with_record(history.set_aside),
-            states=[_with_record(row) for row in _dicts(history.states)],
+            states=[_with_record(row) for row in history.states.dicts()],
         )
         return
     _say_snapshot(history.snapshot)
@@ -131,10 +131,6 @@ def _say_snapshot(snapshot: dict[str, Any]) -> None:
         f"{snapshot['sync_id']} observed at {snapshot['observed_at']} UTC.\n"
         f"Grade: {snapshot['grade']} ({snapshot['grade_evidence'] or 'its evidence is not kept'})."
     )
-
-
-def _dicts(result: Result) -> list[dict[str, Any]]:
-    return [dict(zip(result.columns, row, strict=True)) for row in result.rows]
 
 
 def _with_record(row: dict[str, Any]) -> dict[str, Any]:

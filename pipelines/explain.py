@@ -244,5 +244,4 @@ def _run_condition(connection: duckdb.DuckDBPyConnection, model: Model, sql: str
 
 
 def _one(connection: duckdb.DuckDBPyConnection, query: str, parameters: object = None) -> dict[str, Any] | None:
-    result = result_of(connection.execute(query, parameters))
-    return dict(zip(result.columns, result.rows[0], strict=True)) if result.rows else None
+    return next(iter(result_of(connection.execute(query, parameters)).dicts()), None)

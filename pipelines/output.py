@@ -25,8 +25,7 @@ _PERCENT = ("rate", "lower", "upper", "share", "limit", "centre")
 def show(result: Result, output_format: str) -> None:
     """Print rows as `table`, `csv` or `json`."""
     if output_format == "json":
-        rows = [dict(zip(result.columns, row, strict=True)) for row in result.rows]
-        click.echo(json.dumps(rows, indent=2, default=str))
+        click.echo(json.dumps(result.dicts(), indent=2, default=str))
     elif output_format == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(result.columns)
@@ -78,7 +77,7 @@ def status_lines(values: dict[str, Any]) -> dict[str, str]:
     return held | {
         "file": values["file"],
         "published": f"{snapshot['published_at']:%Y-%m-%d %H:%M:%S} UTC, number {snapshot['publication']}",
-        "observed": f"{snapshot['observed_at']} UTC, {_duration(values['age_seconds'])} ago, "
+        "observed": f"{snapshot['observed_at']} UTC, {duration(values['age_seconds'])} ago, "
         f"by sync {snapshot['sync_id']} ({snapshot['mode']})",
         "grade": f"{snapshot['grade']}: {_compare(living, snapshot['total_after'])}",
         "evidence": values["grade_evidence"] or "not kept",
@@ -90,7 +89,8 @@ def status_lines(values: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _duration(seconds: int) -> str:
+def duration(seconds: int) -> str:
+    """A length of time in its largest unit of which there are two at least."""
     for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
         if seconds >= 2 * size:
             return f"{seconds // size} {unit}"

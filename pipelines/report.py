@@ -29,6 +29,10 @@ class Result:
     columns: list[str]
     rows: list[tuple[Any, ...]]
 
+    def dicts(self) -> list[dict[str, Any]]:
+        """Each row by the names of its columns."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
 
 @contextlib.contextmanager
 def open_published(warehouse: Warehouse) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -148,14 +152,13 @@ def status(warehouse: Warehouse) -> dict[str, Any]:
         "age_seconds": max(0, round(age.total_seconds())),
         "rows": rows,
         "checks_passed": passed,
-        "checks_failed": [dict(zip(checks.columns, row, strict=True)) for row in checks.rows],
+        "checks_failed": checks.dicts(),
     }
 
 
 def snapshot_of(connection: duckdb.DuckDBPyConnection, warehouse: Warehouse) -> dict[str, Any]:
     """What the open published file is (marts.snapshot), with the evidence of its grade."""
-    result = result_of(connection.execute("from marts.snapshot"))
-    values = dict(zip(result.columns, result.rows[0], strict=True))
+    [values] = result_of(connection.execute("from marts.snapshot")).dicts()
     return values | {"grade_evidence": _evidence(warehouse, values["sync_id"])}
 
 

@@ -6,6 +6,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pipelines.errors import StorageError
 from pipelines.extract.entries import SyncManifest
@@ -22,6 +23,9 @@ from pipelines.prune import prune as drop
 from pipelines.publish import Publication, last_served, publish
 from pipelines.settings import Settings, require_platform
 from pipelines.warehouse import Warehouse, check_source, open_warehouse, source_of, storage_errors, writer_lock
+
+if TYPE_CHECKING:
+    from pipelines.page import Page
 
 log = logging.getLogger("iodm")
 
@@ -128,6 +132,23 @@ def sync(
     with writer_lock(warehouse):
         extraction = _extract(settings, warehouse, reporter, announce, is_full=is_full, accept_removals=accept_removals)
         return extraction, None if read_hold(warehouse) else publish(settings, warehouse, reporter)
+
+
+def write_report(settings: Settings, patience_seconds: float = 60.0) -> Page:
+    """Write the report page of what is served into the warehouse, under its lock.
+
+    Raises:
+        IodmError: see `errors`; the page of before is still there.
+    """
+    from pipelines.page import make_page, write_page  # noqa: PLC0415 - what draws takes a second to load
+
+    warehouse = open_warehouse(settings)
+    with writer_lock(warehouse, patience_seconds):
+        page = make_page(warehouse)
+        with storage_errors(f"make {warehouse.report_page.parent}"):
+            warehouse.report_page.parent.mkdir(exist_ok=True)
+        write_page(page, warehouse.report_page)
+        return page
 
 
 def prune(settings: Settings, reporter: Reporter, keep_days: int, *, up_to: int) -> int:

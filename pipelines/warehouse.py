@@ -6,6 +6,7 @@
         lake/              core tables as Parquet, one file per table and month
         published/         DuckDB files, one per publication; never changed after they are served
         iodm.duckdb        a symlink to the one that is served
+        reports/           the report page, as Dagster writes it
         hold.json          while an older one is served on purpose (hold)
 
 Holds paths, the lock and small durable-file helpers; nothing here knows what the files mean.
@@ -50,6 +51,11 @@ class Warehouse:
     def published(self) -> Path:
         """Every kept publication."""
         return self.root / "published"
+
+    @property
+    def report_page(self) -> Path:
+        """The report page of what is served."""
+        return self.root / "reports" / "upgrade_report.html"
 
     @property
     def link(self) -> Path:
@@ -167,17 +173,20 @@ def _source_file(warehouse: Warehouse) -> Path:
     return warehouse.root / "source.json"
 
 
+def read_source(warehouse: Warehouse) -> dict[str, str]:
+    """The platform, application and scope that the warehouse is bound to; empty if it is not yet."""
+    file = _source_file(warehouse)
+    return msgspec.json.decode(file.read_bytes(), type=dict[str, str]) if file.exists() else {}
+
+
 def check_source(warehouse: Warehouse, source: dict[str, str]) -> None:
     """Refuse another source than the one that the warehouse is bound to, if it is bound.
 
     Raises:
         SettingsError: it belongs to another source.
     """
-    file = _source_file(warehouse)
-    if not file.exists():
-        return
-    known = msgspec.json.decode(file.read_bytes(), type=dict[str, str])
-    if known != source:
+    known = read_source(warehouse)
+    if known and known != source:
         differing = ", ".join(
             f"{key} {known.get(key, 'not set')!r} there, {source.get(key, 'not set')!r} here"
             for key in sorted({*known, *source})

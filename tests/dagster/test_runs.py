@@ -1,17 +1,21 @@
 """Real runs of the job on an ephemeral instance, against a simulator in a process of its own."""
 
+import inspect
 import logging
 from dataclasses import replace
+from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from iodm_assets.definitions import defs
 from iodm_assets.failures import failures
+from iodm_assets.specs import PAGE_MARTS
 from pipelines.errors import PlatformError, SettingsError
 from pipelines.models import Model, load
+from pipelines.page import make_page
 from pipelines.progress import Silent
-from pipelines.report import query
+from pipelines.report import query, snapshot_of
 from pipelines.run import release, rollback
 from pipelines.settings import load_settings
 from pipelines.tables import TABLES
@@ -61,8 +65,8 @@ def test_every_published_table_says_its_rows_and_where_they_came_from(instance, 
     metadata = metadata_of(run(instance))
     marts = [model for model in load("marts").values() if model.is_relation]
     views = {f"marts/{model.name}" for model in marts if model.header.get("relation") == "view"}
-    assert len(metadata) == 1 + len(TABLES) + len(marts) + 1
-    del metadata["raw/operations"]
+    assert len(metadata) == 1 + len(TABLES) + len(marts) + 1 + 1
+    del metadata["raw/operations"], metadata["reports/upgrade_report"]
     for relation, values in metadata.items():
         [(rows,)] = query(warehouse, f"select count(*) from {relation.replace('/', '.')}").rows
         assert values.get("dagster/row_count") == (None if relation in views else rows), relation
@@ -78,13 +82,32 @@ def test_an_unchanged_table_keeps_its_version_and_a_changed_one_gets_another(ins
     first, second = versions_of(run(instance)), versions_of(run(instance))
     assert {relation for relation in first if first[relation] != second[relation]} <= {
         *("raw/operations", "core/syncs", "marts/snapshot", "marts/lake_months", "marts/data_quality"),
-        *("marts/stalled_operations", "marts/success_at_age"),  # they tell the time
+        "reports/upgrade_report",
+        *("marts/stalled_operations", "marts/success_at_age", "marts/rollouts_at_equal_age"),  # they tell the time
     }
     simulator.advance(3600)
     third = versions_of(run(instance))
     assert {"core/operations", "marts/progress_curves", "marts/success_by_day"} <= {
         relation for relation in first if third[relation] != second[relation]
     }
+
+
+def test_the_report_page_is_made_of_what_was_published_and_says_its_rate(instance, warehouse, start_platform):
+    start_platform()
+    values = metadata_of(run(instance))["reports/upgrade_report"]
+    [(rate, verdict)] = query(warehouse, "select success_rate, verdict from marts.success_overall").rows
+    assert (values["success_rate"], values["verdict"], values["publication"]) == (rate, verdict, 1)
+    page = warehouse.report_page.read_text()
+    assert (values["file"], values["bytes"]) == (str(warehouse.report_page), len(page.encode()))
+    assert f'id="rate">{rate:.1%}<' in page
+    assert 'id="age">' in page
+
+
+def test_the_report_page_reads_the_marts_that_it_is_said_to_be_made_of():
+    text = Path(inspect.getsourcefile(make_page)).read_text() + inspect.getsource(snapshot_of)
+    assert {name for name in load("marts") if f'"{name}"' in text or f"marts.{name}" in text} | {"data_quality"} == set(
+        PAGE_MARTS
+    )
 
 
 def test_months_say_which_sync_last_rewrote_them(instance, warehouse, start_platform):

@@ -185,6 +185,39 @@ def test_success_at_age_is_by_model_and_version_and_has_a_window(core):
     assert [(row["file_version"], row["operations"]) for row in rows] == [("V2.0", 1)]
 
 
+def test_rollouts_under_way_stand_beside_the_other_versions_of_their_model_at_the_same_age(core):
+    core.looks(*hours(*range(60)))
+    for name in ("a", "b", "c"):
+        core.course(f"old-{name}", (1, {"wait": 20}), (6, {"success": 18, "fail": 2}), created_at=at("00:00:00"))
+        created = at("00:00:00") + dt.timedelta(days=1)
+        first, then, now = {"wait": 20}, {"success": 8, "fail": 4, "wait": 8}, {"success": 12, "fail": 8}
+        values = {"created_at": created, "file_version": "V2.0", "status": "processing" if name == "a" else "failed"}
+        core.course(f"new-{name}", (26, first), (29, then), (45, now), **values)
+    core.course("other", (1, {"wait": 9}), (3, {"success": 9}), created_at=at("00:00:00"), model="NB-2")
+    core.course("gone", (1, {"wait": 1}), created_at=at("00:00:00"), model="NB-3", status="wait", removed_at=DAY)
+    core.course("unseen", (60, {"wait": 7}), created_at=at("00:00:00"), model="NB-4", status="wait")
+    core.marts()
+    new, unseen = core.rows("from marts.rollouts_at_equal_age order by model")
+    assert (new["file_version"], new["age_hours"], new["operations_active"]) == ("V2.0", 24, 1)
+    assert (new["operations_finished"], new["finished"], new["success_rate"], new["verdict"]) == (3, 60, 0.6, "bad")
+    assert (new["peer_finished"], new["peer_rate"]) == (60, 0.9)
+    assert (new["started_at"], new["devices_left"]) == (created, 0)
+    names = ("model", "age_hours", "finished", "success_rate", "peer_rate", "verdict", "devices_left")
+    assert [unseen[name] for name in names] == ["NB-4", None, 0, None, None, "too_few", 7]
+
+
+def test_a_rollout_is_shown_at_the_greatest_age_at_which_enough_is_known_of_it(core):
+    core.looks(*hours(*range(30)))
+    for number in range(3):
+        hour = at("00:00:00") + dt.timedelta(hours=20)
+        states = [(22, {"wait": 20}), (23, {"success": 10, "wait": 10})]
+        core.course(f"t{number}", *states, created_at=hour, status="processing")
+    core.course("early", (1, {"wait": 1}), (2, {"fail": 1}), created_at=at("00:00:00"))
+    core.marts()
+    (row,) = core.rows("from marts.rollouts_at_equal_age")
+    assert (row["age_hours"], row["finished"], row["success_rate"], row["peer_rate"]) == (6, 31, 30 / 31, None)
+
+
 def peers(core, count, steps, **values):
     """Ended tasks that moved at these syncs."""
     for number in range(count):

@@ -176,11 +176,24 @@ def test_the_marts_of_an_empty_warehouse_are_empty(core):
         assert core.rows(f"from marts.{mart}") == []
 
 
+def test_success_overall_adds_up_every_task_and_of_none_it_says_nothing(fleet):
+    (row,) = fleet.rows("from marts.success_overall")
+    (parts,) = fleet.rows(
+        "select sum(operations) as operations, sum(success) as success, sum(finished) as finished "
+        "from marts.success_by_version"
+    )
+    assert {name: row[name] for name in parts} == parts
+    assert row["success_rate"] == row["success"] / row["finished"]
+    assert row["clustered_lower"] <= row["success_rate_lower"] < row["success_rate"] < row["success_rate_upper"]
+    (row,) = fleet.rows("from marts.success_overall_between('2031-01-01', null)")
+    assert (row["operations"], row["finished"], row["success_rate"], row["verdict"]) == (0, 0, None, "too_few")
+
+
 def test_every_mart_is_tested():
     """Roll-ups and what they are made of here, the others in files of their own, which name them."""
     elsewhere = "".join((Path(__file__).parent / name).read_text() for name in ("test_courses.py", "test_outliers.py"))
     named = {name for name in load("marts") if f"marts.{name}" in elsewhere}
-    assert {*DIMENSIONS, "operation_outcomes", "snapshot", *named} == set(load("marts"))
+    assert {*DIMENSIONS, "success_overall", "operation_outcomes", "snapshot", *named} == set(load("marts"))
 
 
 @pytest.mark.parametrize("mart", DIMENSIONS)
