@@ -72,7 +72,12 @@ def demo() -> None:
     show_report(warehouse, "success_by_model", None, None, "table")
     click.echo("\nWhere to go next:")
     program = "iodm" if shutil.which("iodm") else sys.argv[0]
-    for arguments in ("report --by version", 'sql "from marts.success_by_day"', "status"):
+    for arguments in (
+        "report --by version",
+        "report --html upgrades.html",
+        'sql "from marts.success_by_day"',
+        "status",
+    ):
         click.echo(f"  IODM_WAREHOUSE={settings.warehouse} {program} {arguments}")
     click.echo(f"  {_open_line(warehouse)}")
 

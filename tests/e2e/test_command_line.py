@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -288,14 +289,12 @@ def test_a_wheel_works_away_from_the_repository(tmp_path):
         "from pipelines.cli import main\n"
         "main()"
     )
-    done = subprocess.run(
-        [str(tmp_path / "venv" / "bin" / "python"), "-c", script, "demo"],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        check=False,
-    )
+    python = str(tmp_path / "venv" / "bin" / "python")
+    settings = {**os.environ, "IODM_WAREHOUSE": "warehouse/demo"}
+    done = subprocess.run([python, "-c", script, "demo"], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stderr
+    call(python, "-c", script, "report", "--html", "page.html", cwd=tmp_path, env=settings)
+    assert "How well upgrades succeed" in (tmp_path / "page.html").read_text()
     assert str(site) in done.stdout.splitlines()[0]
     assert str(ROOT) not in done.stdout.splitlines()[0]
     assert (tmp_path / "warehouse" / "demo" / "iodm.duckdb").exists()

@@ -89,6 +89,7 @@ def test_dagster_from_a_tick_to_an_alert(site, browser):
     a_run_is_told(browser, run["runId"])
     an_asset_shows_what_it_is(browser, warehouse)
     checks_show_what_they_found(browser, warehouse)
+    the_report_page_is_an_asset(browser, warehouse)
     published = warehouse.served_file()
     simulator.set_faults([Fault("error_code", Match(kind="login"), status=401, error_code="100208")])
     simulator.kill_token()
@@ -145,7 +146,7 @@ def freshness_of(pages: Pages, *path: str) -> str:
 
 def the_graph_is_drawn(page: Page) -> None:
     page.goto("/asset-groups")
-    for group in ("raw", "core", "marts"):
+    for group in ("raw", "core", "marts", "reports"):
         expect(page.get_by_text(group, exact=True).first).to_be_visible()
     page.goto("/asset-groups~/core%2Foperations?expanded=iodm_assets.definitions%3A__repository__%3Acore")
     expect(page.get_by_text("operation_targets").first).to_be_visible()
@@ -182,6 +183,14 @@ def checks_show_what_they_found(page: Page, warehouse: Warehouse) -> None:
     expect(page.get_by_text("offending_rows").first).to_be_visible()
     assert "quarantine_is_empty" in load("checks")
     keep_picture(page, "dagster-failed-check")
+
+
+def the_report_page_is_an_asset(page: Page, warehouse: Warehouse) -> None:
+    assert "How well upgrades succeed" in warehouse.report_page.read_text()
+    page.goto("/assets/reports/upgrade_report?view=events")
+    for name in ("success_rate", "verdict", "file"):
+        expect(page.get_by_text(name, exact=True).first).to_be_visible()
+    expect(page.get_by_text(str(warehouse.report_page)).first).to_be_visible()
 
 
 def a_failure_shows_its_cause(page: Page, run_id: str) -> None:
