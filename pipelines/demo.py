@@ -90,7 +90,7 @@ def run_demo(settings: Settings, reporter: Reporter, say: Callable[[str], None])
     warehouse = open_warehouse(demo_settings(settings))
     _refuse_while_dagster_serves(warehouse)
     with writer_lock(warehouse), storage_errors(f"empty {warehouse.root}"):
-        for part in (warehouse.raw, warehouse.lake, warehouse.published, warehouse.work):
+        for part in (warehouse.raw, warehouse.lake, warehouse.published, warehouse.work, warehouse.report_page.parent):
             shutil.rmtree(part, ignore_errors=True)
         files = (warehouse.link, warehouse.hold_file, warehouse.quota_file)
         for file in (*files, warehouse.root / "source.json", warehouse.root / STATE_FILE):
