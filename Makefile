@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test fuzz e2e lint docs bench bench-week bench-coverage lock clean
+.PHONY: help demo ui notebook test fuzz e2e lint docs bench bench-week bench-coverage lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ demo: $(READY) ## simulate a platform, sync it over some days, print the report
 
 ui: $(READY) ## serve Dagster's pages over the warehouse
 	$(BIN)/python -m iodm_assets.ui
+
+notebook: $(READY) ## open the reports as an app in a browser, over the warehouse
+	$(BIN)/marimo run notebooks/upgrade_success.py
 
 test: $(READY) ## every test but the end-to-end ones, in random order, with coverage
 	$(BIN)/pytest -m "not e2e" --numprocesses auto --dist worksteal --cov --cov-report=term:skip-covered

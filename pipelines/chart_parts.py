@@ -162,14 +162,17 @@ def trusted_ends(table: Table) -> list[float | None]:
     return [row["success_rate"] for row in table] + ends
 
 
-def label_axis(table: Table, label: str) -> alt.Y:
-    """The texts of the rows, in the order of the rows; one may have several lines."""
-    lines = "split(datum.label, '\\n')"
-    offset = (
-        -LINE_HEIGHT / 2 if rows_of_lines(table, label).step > ROW_HEIGHT else 0
-    )  # the first line has the row's middle
+def label_axis(table: Table, label: str, width: Width) -> alt.Y:
+    """The texts of the rows, in their order; one may have two lines, and a narrow picture shortens the long ones."""
+    wide = alt.ExprRef("containerSize()[0] > 600 ? 300 : 150")
     axis = alt.Axis(
-        title=None, labelExpr=lines, labelOffset=offset, labelLimit=150, ticks=False, domain=False, grid=False
+        title=None,
+        labelExpr="split(datum.label, '\n')",
+        labelOffset=(ROW_HEIGHT - rows_of_lines(table, label).step) / 2,  # the first line has the row's middle
+        labelLimit=wide if width == "container" else 300 if width > 600 else 150,
+        ticks=False,
+        domain=False,
+        grid=False,
     )
     return alt.Y(label, type="nominal", sort=[row[label] for row in table], axis=axis)
 
@@ -180,7 +183,13 @@ def time_axis(table: Table, name: str) -> alt.X:
     shown = [
         alt.DateTime(year=day.year, month=day.month, date=day.day, utc=True) for day in map(date.fromisoformat, days)
     ]
-    axis = alt.Axis(values=shown[:: max(1, math.ceil(len(shown) / 8))], format="%d %b", labelOverlap=True, grid=False)
+    axis = alt.Axis(
+        values=shown[:: max(1, math.ceil(len(shown) / 8))],
+        format="%d %b",
+        labelOverlap="greedy",
+        labelSeparation=8,
+        grid=False,
+    )
     title = "week of creation, UTC" if name.endswith("week") else "day of creation, UTC"
     return alt.X(name, type="temporal", scale=alt.Scale(type="utc", padding=14), axis=axis, title=title)
 

@@ -17,6 +17,7 @@ from pipelines.chart_parts import (
     VERDICTS,
     Look,
     Rows,
+    Table,
     Width,
     drawn,
     in_hours,
@@ -54,7 +55,7 @@ def rates(rows: Rows, label: str, target: float, *, width: Width = "container") 
     axis = share_axis([target, *trusted_ends(table)])
     tips = tips_of(table, label, *RATE_TIPS)
     looks = looks_of(table, "verdict", VERDICTS, columns=4)
-    base = drawn(table).encode(y=label_axis(table, label))
+    base = drawn(table).encode(y=label_axis(table, label, width))
     rule = line_at(target, alt.X("target:Q", **axis))
     points = base.mark_point(size=70, opacity=1).encode(**looks, x=alt.X("success_rate:Q", **axis), tooltip=tips)
     layers = [rule, *ranges(base, looks["stroke"], axis, tips), points]
@@ -70,8 +71,8 @@ def equal_age(rows: Rows, label: str, *, width: Width = "container") -> alt.Laye
     axis = share_axis([*(row["peer_rate"] for row in table), *trusted_ends(table)])
     tips = tips_of(table, label, "age_hours", *RATE_TIPS, "peer_rate")
     looks = looks_of(table, "verdict", VERDICTS, columns=4)
-    base = drawn(table).encode(y=label_axis(table, label), tooltip=tips)
-    peers = base.mark_tick(color=NEUTRAL, thickness=4, size=18).encode(x=alt.X("peer_rate:Q", **axis))
+    base = drawn(table).encode(y=label_axis(table, label, width), tooltip=tips)
+    peers = base.mark_tick(color=NEUTRAL, thickness=4, size=18, opacity=1).encode(x=alt.X("peer_rate:Q", **axis))
     points = base.mark_point(size=70, opacity=1).encode(**looks, x=alt.X("success_rate:Q", **axis))
     layers = [peers, *ranges(base, looks["stroke"], axis, tips), points]
     return layered(layers, width, "Success rates at equal age", rows_of_lines(table, label))
@@ -126,9 +127,8 @@ def progress_curves(rows: Rows, *, width: Width = "container") -> alt.LayerChart
             tooltip=tips,
         )
     )
-    newest = {row["file_version"]: row for row in sorted(table, key=lambda row: row["age_seconds"])}
-    ends = in_hours(drawn(list(newest.values())), "age_seconds").mark_point(size=70, strokeWidth=2, opacity=1)
-    points = ends.encode(**looks, x=age, y=alt.Y("share_succeeded:Q", **axis), tooltip=tips)
+    marked = in_hours(drawn(_one_each(table)), "age_seconds").mark_point(size=70, strokeWidth=2, opacity=1)
+    points = marked.encode(**looks, x=age, y=alt.Y("share_succeeded:Q", **axis), tooltip=tips)
     return layered([lines, points], width, "Shares of devices that finished and succeeded, by age", PLOT_HEIGHT)
 
 
@@ -198,9 +198,9 @@ def durations(rows: Rows, label: str, *, width: Width = "container") -> alt.Laye
     seconds = [f"start_to_stop_{name}_seconds" for name in ("median", "p90", "p95")]
     tips = tips_of(table, label, median, "start_to_stop_p90_hours", slow, "operations_stopped")
     hours = alt.X(f"{median}:Q", title="hours: median to 95 %", scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=6))
-    base = in_hours(drawn(table), *seconds).encode(y=label_axis(table, label), x=hours, tooltip=tips)
-    bars = base.mark_bar(color=BLUE, opacity=0.55, height=10).encode(x2=slow)
-    ticks = base.mark_tick(color=BLUE, thickness=4, size=18)
+    base = in_hours(drawn(table), *seconds).encode(y=label_axis(table, label, width), x=hours, tooltip=tips)
+    bars = base.mark_bar(color=BLUE, opacity=0.5, height=10).encode(x2=slow)
+    ticks = base.mark_tick(color=BLUE, thickness=4, size=18, opacity=1)
     return layered([bars, ticks], width, "How long upgrade tasks take, from the median to the 95 % percentile")
 
 
@@ -214,11 +214,26 @@ def stalled(rows: Rows, label: str, *, width: Width = "container") -> alt.LayerC
     hours = alt.X(
         "unchanged_hours:Q", title="hours without a change", scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=6)
     )
-    base = in_hours(drawn(table), "unchanged_seconds", "usual_seconds").encode(y=label_axis(table, label), tooltip=tips)
-    bars = base.mark_bar(color=RED, opacity=0.65, height=10).encode(x=hours)
-    ticks = base.mark_tick(color=NEUTRAL, thickness=4, size=18).encode(x=alt.X("usual_hours:Q"))
+    base = in_hours(drawn(table), "unchanged_seconds", "usual_seconds").encode(
+        y=label_axis(table, label, width), tooltip=tips
+    )
+    bars = base.mark_bar(color=RED, opacity=0.6, height=10).encode(x=hours)
+    ticks = base.mark_tick(color=NEUTRAL, thickness=4, size=18, opacity=1).encode(x=alt.X("usual_hours:Q"))
     return layered([bars, ticks], width, "Active tasks that stand still, beside what is usual")
 
 
 def _is_hollow(row: dict[str, object]) -> bool:
     return bool(row.get("is_under_way"))
+
+
+def _one_each(table: Table) -> Table:
+    """A row of each version to put its shape on, one after the other along the ages, so that shapes lie apart."""
+    rows = sorted(table, key=lambda row: row["age_seconds"])
+    versions = list(dict.fromkeys(row["file_version"] for row in table))
+    oldest = rows[-1]["age_seconds"] if rows else 0
+    marked = {}
+    for place, version in enumerate(versions, start=1):
+        of_version = [row for row in rows if row["file_version"] == version]
+        reached = [row for row in of_version if row["age_seconds"] <= oldest * place / len(versions)]
+        marked[version] = (reached or of_version)[-1 if reached else 0]
+    return list(marked.values())
