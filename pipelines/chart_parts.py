@@ -179,17 +179,11 @@ def label_axis(table: Table, label: str, width: Width) -> alt.Y:
 
 def time_axis(table: Table, name: str) -> alt.X:
     """Days in UTC, whatever the reader's zone, with at most eight labels."""
-    days = sorted({row[name] for row in table})
-    shown = [
-        alt.DateTime(year=day.year, month=day.month, date=day.day, utc=True) for day in map(date.fromisoformat, days)
-    ]
-    axis = alt.Axis(
-        values=shown[:: max(1, math.ceil(len(shown) / 8))],
-        format="%d %b",
-        labelOverlap="greedy",
-        labelSeparation=8,
-        grid=False,
-    )
+    days = [date.fromisoformat(day) for day in sorted({row[name] for row in table})]
+    labelled = days[:: max(1, math.ceil(len(days) / 8))]
+    values = [alt.DateTime(year=day.year, month=day.month, date=day.day, utc=True) for day in labelled]
+    form = "%d %b %y" if len({day.year for day in days}) > 1 else "%d %b"
+    axis = alt.Axis(values=values, format=form, labelOverlap="greedy", labelSeparation=8, grid=False)
     title = "week of creation, UTC" if name.endswith("week") else "day of creation, UTC"
     return alt.X(name, type="temporal", scale=alt.Scale(type="utc", padding=14), axis=axis, title=title)
 

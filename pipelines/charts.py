@@ -40,7 +40,12 @@ from pipelines.chart_parts import (
 
 PLOT_HEIGHT = 260
 OUTSIDE = {False: "within the limits", True: "outside the limits"}
-OUTSIDE_LOOKS = {OUTSIDE[False]: Look(BLUE, "circle"), OUTSIDE[True]: Look(RED, "triangle-down")}
+NO_LIMITS = "without limits"
+OUTSIDE_LOOKS = {
+    OUTSIDE[False]: Look(BLUE, "circle"),
+    OUTSIDE[True]: Look(RED, "triangle-down"),
+    NO_LIMITS: Look(NEUTRAL, "square"),
+}
 BELOW = {False: "as far as chance goes", True: "below the funnel"}
 BELOW_LOOKS = {BELOW[False]: Look(BLUE, "circle"), BELOW[True]: Look(RED, "triangle-down")}
 
@@ -170,7 +175,7 @@ def control_chart(rows: Rows, *, width: Width = "container") -> alt.LayerChart:
     """
     table = table_of(rows, day="created_week")
     for row in table:
-        kind = OUTSIDE[bool(row["is_outside"])]
+        kind = NO_LIMITS if row["lower_limit"] is None else OUTSIDE[bool(row["is_outside"])]
         row["kind"] = under_way(kind) if row["is_under_way"] else kind
     tips = tips_of(
         table, "created_week", "success_rate", "centre", "lower_limit", "upper_limit", "finished", "operations"

@@ -250,6 +250,14 @@ def test_days_without_end_have_few_labels():
     assert 3 <= len(labels) <= 8
 
 
+def test_days_of_several_years_are_told_apart():
+    days = [{"created_date": date(year, 3, 1), **RATE} for year in (2025, 2026)]
+    assert re.findall(r">(\d\d Mar[ \d]*)<", svg(charts.trend(days, "created_date", 0.95, width=500))) == [
+        "01 Mar 25",
+        "01 Mar 26",
+    ]
+
+
 def test_what_is_under_way_is_hollow_and_the_legend_says_so():
     drawn = svg(charts.trend(DAYS, "created_date", 0.95, width=500))
     points = re.findall(
@@ -259,6 +267,12 @@ def test_what_is_under_way_is_hollow_and_the_legend_says_so():
     assert ">watch, under way<" in drawn
     assert "under way" not in svg(charts.trend(DAYS[:2], "created_date", 0.95, width=500))
     assert "within the limits, under way" in svg(charts.control_chart(CONTROL, width=500))
+
+
+def test_a_week_without_limits_is_not_within_them():
+    drawn = svg(charts.control_chart([{**CONTROL[2], "is_outside": False}], width=500))
+    assert ">without limits<" in drawn
+    assert "within" not in drawn
 
 
 def test_groups_that_were_not_chosen_are_faint_but_there():
