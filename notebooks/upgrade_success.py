@@ -122,7 +122,7 @@ def find_published() -> Served:
 
 @app.function
 def open_again(opened: list[duckdb.DuckDBPyConnection], file: Path | None) -> duckdb.DuckDBPyConnection | None:
-    """The file, read-only; all connections to the one before are closed, so that its space is freed once it is pruned."""
+    """The file, read-only; connections to the one before are closed, so that its space is freed once it is pruned."""
     while opened:
         opened.pop().close()
     if file is None:
@@ -226,6 +226,7 @@ def _():
     served, set_served = mo.state(find_published())
     opened: list[duckdb.DuckDBPyConnection] = []  # the file, then the same with filters
     remembered: dict[str, Any] = {}  # what was chosen outlives a publication
+    mo.vstack([mo.md("# How well upgrades succeed"), look], gap=1)
     return look, opened, remembered, served, set_served
 
 
@@ -245,7 +246,7 @@ def _(opened, served):
 
 
 @app.cell(hide_code=True)
-def _(file, look, served):
+def _(file, served):
     _here = served()
     _callout = None
     if _here.problem:
@@ -275,7 +276,16 @@ def _(file, look, served):
             ),
             kind="info",
         )
-    mo.vstack([part for part in (mo.md("# How well upgrades succeed"), look, _callout) if part is not None], gap=1)
+    _callout
+    return
+
+
+@app.cell(hide_code=True)
+def _(file, look):
+    look.value  # for the age
+    mo.stop(file is None)
+    [(_observed_at,)] = file.execute("select observed_at from marts.snapshot").fetchall()
+    mo.md(f"Observed {_observed_at:%Y-%m-%d %H:%M} UTC, {ago(_observed_at)}.")
     return
 
 
@@ -324,9 +334,13 @@ def _(connection):
 
 
 @app.cell(hide_code=True)
-def _(look, snapshot):
-    look.value  # for the age
+def _(snapshot):
     _row = snapshot.iloc[0]
+    _full = (
+        ("never", "")
+        if pd.isna(_row.last_full_at)
+        else (f"{_row.last_full_at:%Y-%m-%d}", f"{_row.last_full_at:%H:%M} UTC")
+    )
     _proven = "never" if pd.isna(_row.last_proven_at) else f"{_row.last_proven_at:%Y-%m-%d %H:%M} UTC"
     mo.vstack(
         [
@@ -334,7 +348,7 @@ def _(look, snapshot):
             facts(
                 ("publication", f"{_row.publication:,}", f"of sync {_row.sync_id:,}, {_row['mode']}"),
                 ("grade", _row.grade, f"last proven: {_proven}"),
-                ("observed", f"{_row.observed_at:%Y-%m-%d}", f"{_row.observed_at:%H:%M} UTC, {ago(_row.observed_at)}"),
+                ("last read as a whole", *_full),
                 ("tasks known", f"{_row.operations:,}", f"{_row.operations_removed:,} gone from the platform"),
                 ("tasks outside the rates", f"{_row.operations_outside_rates:,}", "their records are broken"),
                 ("target", f"{_row.target_success_rate:.1%}", "what verdicts compare with"),
@@ -545,12 +559,14 @@ def _(by, rates_by_model, rates_by_model_version, rates_by_version, snapshot):
     _rest = len(_frame) - len(_most)
     section(
         "Success rates",
-        "success / (success + fail + timeout), sum over sum over all tasks of the group. The line is the clustered 95 % "
-        "interval: it knows that devices of one task fail together. The dashed line is the target; `ok` and `bad` mean "
-        "that the whole interval is on one side of it, `watch` that the data can't tell.",
-        "Not a point without its line, and not as a ranking where lines overlap: among many groups one is always the "
-        "worst, and whether by more than chance is for the funnel below. Below 10 tasks a line is wide, or wrong. A "
-        "rollout under way looks other than it will end: quick devices come first, timeouts last.",
+        "success / (success + fail + timeout), sum over sum over all tasks of the group. The line is the "
+        "clustered 95 % interval: it knows that devices of one task fail together. The dashed line is the "
+        "target; `ok` and `bad` mean that the whole interval is on one side of it, `watch` that the data "
+        "can't tell.",
+        "Not a point without its line, and not as a ranking where lines overlap: among many groups one is "
+        "always the worst, and whether by more than chance is for the funnel below. Below 10 tasks a line is "
+        "wide, or wrong. A rollout under way looks other than it will end: quick devices come first, timeouts "
+        "last.",
         by,
         picture(
             lambda frame: charts.rates(frame, _label, _target),
@@ -637,10 +653,10 @@ def _(rates_by_day, rates_by_week, snapshot):
     _target = float(snapshot.target_success_rate.iloc[0])
     section(
         "Over time",
-        "Rates of the tasks created on a day; of a week, where there are more than 62 days. Hollow: the day or week is "
-        "not over.",
-        "A fall at the right end may be no fall: the newest tasks still have devices under way, and those that finish "
-        "late fail more often. Neighbouring points differ by chance as far as their lines reach.",
+        "Rates of the tasks created on a day; of a week, where there are more than 62 days. Hollow: the day "
+        "or week is not over.",
+        "A fall at the right end may be no fall: the newest tasks still have devices under way, and those "
+        "that finish late fail more often. Neighbouring points differ by chance as far as their lines reach.",
         picture(lambda frame: charts.trend(frame, _time, _target), _frame, "No task passes the filters."),
         numbers(_frame),
     )
@@ -663,9 +679,9 @@ def _(horizon, tasks):
 def _(tasks_followed):
     progress = mo.sql(
         """
-        -- The same tasks at every age: those that are old enough and that syncs watched closely from their creation to the
-        -- horizon (gaps of at most an hour, or 10 % of the horizon). A state holds until the next; each change of a task
-        -- is added at the end of its step of a 96th of the horizon.
+        -- The same tasks at every age: those that are old enough, and that syncs watched closely from their creation to
+        -- the horizon, without a gap of more than an hour or 10 % of the horizon. A state holds until the next one;
+        -- each change is added at the end of its step, a 96th of the horizon.
         with settings as (
             select
                 getvariable('horizon_hours') * 3600 as horizon_seconds,
@@ -783,19 +799,19 @@ def _(horizon, progress):
     _rest = progress.file_version.nunique() - len(_largest)
     section(
         "Progress at equal age",
-        "Of all devices of a version's tasks, the share that had succeeded (solid) and finished (dashed) when the tasks "
-        "were that old; the space between the two is what failed or timed out. So a young rollout can be compared with "
-        "an old one.",
-        "Only tasks that are old enough and were watched closely since their creation are in, the same ones at every "
-        "age: that may be few, see the numbers. A curve moves when a sync looked, so it is late by up to the time "
-        "between two syncs. It is the share of all devices, not the success rate. It has no interval: small differences "
-        "mean nothing.",
+        "Of all devices of a version's tasks, the share that had succeeded (solid) and finished (dashed) when "
+        "the tasks were that old; the space between the two is what failed or timed out. So a young rollout "
+        "can be compared with an old one.",
+        "Only tasks that are old enough and were watched closely since their creation are in, the same ones "
+        "at every age: that may be few, see the numbers. A curve moves when a sync looked, so it is late by "
+        "up to the time between two syncs. It is the share of all devices, not the success rate. It has no "
+        "interval: small differences mean nothing.",
         horizon,
         picture(
             lambda frame: charts.progress_curves(frame[frame.file_version.isin(_largest)]),
             progress,
-            f"No version has three tasks that syncs watched closely for {horizon.selected_key}: it takes a sync every hour, "
-            f"or at least every {max(1, horizon.value // 10)} hours. A shorter time needs closer syncs, but younger tasks.",
+            f"No version has three tasks that syncs watched closely for {horizon.selected_key}. That takes a sync "
+            f"every {'hour' if horizon.value < 20 else f'{horizon.value // 10} hours'} from their creation on.",
         ),
         mo.md(f"The six versions with the most devices; {_rest:,} more are among the numbers.") if _rest else None,
         numbers(progress),
@@ -846,11 +862,13 @@ def _(tasks_of_type):
 def _(funnel, operation_type):
     section(
         "Funnel: which groups are worse than chance explains",
-        "A point is a model and version with at least 30 finished devices in 3 tasks; the ticks above and below are the "
-        "limits within which chance keeps it around its peers' common rate (dashed). A triangle is below: look there.",
-        "The filters for models and versions make the others faint, but leave them in: they are the peers, and a funnel "
-        "without them would be another one. Below 10 peers nothing is ever found. A point inside is no proof of health: "
-        "all peers may be bad together. Above the funnel is no praise: near 100 % small groups get there by chance.",
+        "A point is a model and version with at least 30 finished devices in 3 tasks; the ticks above and "
+        "below are the limits within which chance keeps it around its peers' common rate (dashed). A triangle "
+        "is below: look there.",
+        "The filters for models and versions make the others faint, but leave them in: they are the peers, "
+        "and a funnel without them would be another one. Below 10 peers nothing is ever found. A point inside "
+        "is no proof of health: all peers may be bad together. Above the funnel is no praise: near 100 % "
+        "small groups get there by chance.",
         operation_type,
         picture(charts.funnel, funnel, "No model and version has 30 finished devices in 3 tasks in this window."),
         numbers(funnel),
@@ -876,11 +894,13 @@ def _(tasks_of_type):
 def _(models, versions, weeks):
     section(
         "Control chart: which weeks differ from the usual",
-        "Success rate of each week of creation, with the usual rate (dashed) and the limits within which weeks usually "
-        "come and go. A triangle is outside: look for a cause. The week under way is hollow and takes no part.",
-        "It is of all models and versions: those two filters don't apply, because limits come from how whole weeks "
-        "differ (the chart over time follows them). With fewer than 12 weeks the limits still move with each new one. "
-        "A slow decline doesn't show: each week is near the one before.",
+        "Success rate of each week of creation, with the usual rate (dashed) and the limits within which "
+        "weeks usually come and go. A triangle is outside: look for a cause. The week under way is hollow and "
+        "takes no part.",
+        "It is of all models and versions: those two filters don't apply, because limits come from how whole "
+        "weeks differ (the chart over time follows them). With fewer than 12 weeks the limits still move with "
+        "each new one; below two whole weeks there are none. A slow decline doesn't show: each week is near "
+        "the one before.",
         mo.callout(mo.md("Models or versions are chosen above; this chart shows all of them."), kind="info")
         if models.value or versions.value
         else None,
@@ -930,8 +950,9 @@ def _(durations):
     section(
         "Durations",
         "From start to stop: half of the tasks take no longer than the tick, 95 % no longer than the bar.",
-        "Only what is over counts: in a window that ends today the quick tasks are in and the slow ones still run, so it "
-        "looks fast. The 95 % of 20 tasks is about the slowest one. Percentiles can't be added up or averaged.",
+        "Only what is over counts: in a window that ends today the quick tasks are in and the slow ones still "
+        "run, so it looks fast. The 95 % of 20 tasks is about the slowest one. Percentiles can't be added up "
+        "or averaged.",
         picture(lambda frame: charts.durations(frame, "name"), _most, "No chosen task has ended."),
         mo.md("The 30 slowest.") if len(durations) > len(_most) == 30 else None,
         numbers(durations),
@@ -944,7 +965,9 @@ def _(tasks):
     stalled = mo.sql(
         """
         select
-            concat_ws(' ', names.model_name, version_name(still.file_version), '…' || right(still.operation_id, 6)) as name,
+            concat_ws(
+                ' ', names.model_name, version_name(still.file_version), '…' || right(still.operation_id, 6)
+            ) as name,
             still.*
         from marts.stalled_operations_between(getvariable('since'), getvariable('until')) as still
         inner join names
@@ -964,10 +987,10 @@ def _(tasks):
 def _(stalled):
     section(
         "Stalled tasks",
-        "Active tasks whose counters have not moved for longer (bar) than 95 % of their peers ever paused (tick). A list "
-        "to work through from the top.",
-        "By its making one healthy task in twenty is here at some time. It isn't failure: a task for devices that are "
-        "switched off waits rightly. What is usual comes from all peers, whatever the filters.",
+        "Active tasks whose counters have not moved for longer (bar) than 95 % of their peers ever paused "
+        "(tick). A list to work through from the top.",
+        "By its making one healthy task in twenty is here at some time. It isn't failure: a task for devices "
+        "that are switched off waits rightly. What is usual comes from all peers, whatever the filters.",
         picture(
             lambda frame: charts.stalled(frame.head(20), "name"),
             stalled,
