@@ -167,7 +167,7 @@ def label_axis(table: Table, label: str, width: Width) -> alt.Y:
     wide = alt.ExprRef("containerSize()[0] > 600 ? 300 : 150")
     axis = alt.Axis(
         title=None,
-        labelExpr="split(datum.label, '\n')",
+        labelExpr="split(datum.label, '\\n')",
         labelOffset=(ROW_HEIGHT - rows_of_lines(table, label).step) / 2,  # the first line has the row's middle
         labelLimit=wide if width == "container" else 300 if width > 600 else 150,
         ticks=False,
