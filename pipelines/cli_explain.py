@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipelines.cli_answers import existing_warehouse, format_option
+from pipelines.settings import load_settings
 
 if TYPE_CHECKING:  # who only asks for help need not load it
     from pipelines.explain import Explanation, TaskHistory
@@ -49,7 +50,16 @@ def explain(
         _show_history(explain_record(existing_warehouse(), operation_id), output_format)
         return
     limit = SHOWN_TASKS if output_format == "table" else None
-    explanation = explain_rows(existing_warehouse(), mart or "", where or "true", since=since, until=until, limit=limit)
+    settings = load_settings()
+    explanation = explain_rows(
+        existing_warehouse(settings),
+        mart or "",
+        where or "true",
+        since=since,
+        until=until,
+        limit=limit,
+        memory_limit=settings.memory_limit,
+    )
     _show_explanation(explanation, output_format)
 
 

@@ -123,16 +123,18 @@ def explain(
     since: datetime | None = None,
     until: datetime | None = None,
     limit: int | None = None,
+    memory_limit: str | None = None,
 ) -> Explanation:
     """Explain the rows of a mart for which a condition in SQL holds, of the tasks created in [since, until), UTC.
 
-    With `limit` only so many tasks are listed, those with the most finished devices; the sums are of all.
+    With `limit` only so many tasks are listed, those with the most finished devices; the sums are of all. What needs
+    more than the memory limit goes to disk.
 
     Raises:
         SettingsError: there is no such mart, it is no sum of tasks, or the condition is wrong.
         StorageError: nothing is published, or a raw file is damaged.
     """
-    with open_published(warehouse) as connection:
+    with open_published(warehouse, memory_limit) as connection:
         model = _made_of_tasks(connection, mart)
         query = f"from {_relation(model, since, until)} where {where} order by {model.order}"
         _run_condition(connection, model, f"create temp table explained as {query}")
@@ -235,7 +237,7 @@ def _relation(model: Model, since: datetime | None, until: datetime | None) -> s
 def _run_condition(connection: duckdb.DuckDBPyConnection, model: Model, sql: str) -> None:
     try:
         connection.execute(sql)
-    except duckdb.Error as error:
+    except (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError) as error:
         reason = " ".join(str(error).split("LINE ")[0].split())
         raise SettingsError(
             f"the condition failed: {reason}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,8 +36,10 @@ class Result:
 
 
 @contextlib.contextmanager
-def open_published(warehouse: Warehouse) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The served file, read-only.
+def open_published(warehouse: Warehouse, memory_limit: str | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The served file, read-only; with a memory limit, what is beyond it lies in a temporary folder.
+
+    Not beside the file, where DuckDB would put it: readers need not be allowed to write there.
 
     Raises:
         StorageError: nothing is published yet, or the file can't be opened.
@@ -48,8 +51,15 @@ def open_published(warehouse: Warehouse) -> Iterator[duckdb.DuckDBPyConnection]:
             advice="Run `iodm sync` (or `iodm demo`) first, or set IODM_WAREHOUSE to where the data is",
         )
     try:
-        with duckdb.connect(str(file), read_only=True) as connection:
+        with tempfile.TemporaryDirectory() as folder, duckdb.connect(str(file), read_only=True) as connection:
+            if memory_limit is not None:
+                connection.execute("set temp_directory = $folder", {"folder": folder})
+                connection.execute("set memory_limit = $limit", {"limit": memory_limit})
             yield connection
+    except duckdb.OutOfMemoryException as error:
+        raise StorageError(
+            f"out of memory: {str(error).splitlines()[0]}", advice="Give more with IODM_MEMORY_LIMIT"
+        ) from error
     except duckdb.Error as error:
         raise StorageError(
             f"{file} can't be read: {str(error).splitlines()[0]}",

@@ -189,6 +189,12 @@ def test_an_unknown_task_and_an_empty_warehouse_are_said(store):
         explain_record(store.warehouse, "b")
 
 
+def test_a_memory_limit_that_is_too_small_is_said_to_be(store):
+    store.apply([record("a")])
+    with pytest.raises(StorageError, match="IODM_MEMORY_LIMIT"):
+        explain(store.warehouse, "success_by_version", memory_limit="1MB")
+
+
 def test_a_raw_file_that_is_damaged_is_said_to_be(store):
     folder = store.sync([record("a")])
     store.publish()
