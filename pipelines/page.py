@@ -7,6 +7,7 @@ narrow screen would make the letters of a wide one too small, and with the rows 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -278,8 +279,8 @@ def _model_name(row: dict[str, Any], models: Rows) -> str:
     return " ".join(str(row[name] or "?") for name in ("manufacturer_name", "model", "device_type"))
 
 
-def _figure(chart: Any, summary: str, columns: dict[str, list[str]]) -> Figure:  # noqa: ANN401 - takes a width
-    wide, narrow = (_svg(chart(width=width), f"{summary[:40]}{width}", summary) for width in (WIDE, NARROW))
+def _figure(draw: Callable[..., alt.LayerChart], summary: str, columns: dict[str, list[str]]) -> Figure:
+    wide, narrow = (_svg(draw(width=width), f"{summary[:40]}{width}", summary) for width in (WIDE, NARROW))
     return Figure(wide, narrow, summary, list(columns), [list(row) for row in zip(*columns.values(), strict=True)])
 
 
