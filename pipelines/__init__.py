@@ -26,6 +26,8 @@ The map, in data-flow order; nothing here imports dagster:
 - `charts`     rows of the marts as pictures, for the notebook and the report page
 - `chart_parts` what those are made of: colours with shapes, axes, legends
 - `page`       the report page, one HTML file, with its template in `templates/`
+- `rules`      when to stop a rollout, in a small language
+- `backtest`   such rules tried on the rollouts of the past
 - `alerts`     incidents in the published file, told to a webhook
 - `dictionary` the data dictionary, from the registry and the headers of `sql/`
 - `output`     rows as a table, CSV or JSON
@@ -33,5 +35,6 @@ The map, in data-flow order; nothing here imports dagster:
 - `progress`   bars on a terminal, log lines elsewhere
 - `cli_answers` the commands of `iodm` that only read
 - `cli_explain` the command `iodm explain`
+- `cli_backtest` the command that tries abort rules
 - `cli`        the command `iodm`
 """

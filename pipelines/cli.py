@@ -16,6 +16,7 @@ import click
 import msgspec
 
 from pipelines.cli_answers import check, existing_warehouse, report, show_report, sql, status
+from pipelines.cli_backtest import backtest
 from pipelines.cli_explain import explain
 from pipelines.errors import IodmError
 from pipelines.progress import reporting
@@ -256,7 +257,7 @@ def _say_warnings(grade: str, quarantined: int, warnings: dict[str, int]) -> Non
         click.echo(f"Warning: check {name} found {rows:,} rows.", err=True)
 
 
-for command in (report, status, sql, check, explain):
+for command in (report, status, sql, check, explain, backtest):
     cli.add_command(command)
 
 

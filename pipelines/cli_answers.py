@@ -141,18 +141,23 @@ def show_report(
         return
     values = read_status(warehouse)
     snapshot = values["snapshot"]
-    if values["held"]:
-        click.echo(values["held"]["message"])
-    click.echo(
-        f"{re.split(r'[:.]( |$)', load('marts')[mart].description)[0]}: {snapshot['operations']:,} upgrade tasks, "
-        f"observed {snapshot['observed_at']} UTC, {snapshot['grade']}, target {snapshot['target_success_rate']:.0%}"
-    )
+    show_origin(re.split(r"[:.]( |$)", load("marts")[mart].description)[0], snapshot, values["held"])
     show(rows, output_format)
     if snapshot["operations_outside_rates"]:
         click.echo(
             f"{snapshot['operations_outside_rates']:,} tasks are outside the rates: their records are broken "
             '(`iodm sql "from core.quarantine"`).'
         )
+
+
+def show_origin(title: str, snapshot: dict[str, Any], held: dict[str, Any] | None) -> None:
+    """Print what the rows below are, how much they are made of, and how far to trust that."""
+    if held:
+        click.echo(held["message"])
+    click.echo(
+        f"{title}: {snapshot['operations']:,} upgrade tasks, observed {snapshot['observed_at']} UTC, "
+        f"{snapshot['grade']}, target {snapshot['target_success_rate']:.0%}"
+    )
 
 
 def existing_warehouse(settings: Settings | None = None) -> Warehouse:

@@ -107,7 +107,7 @@ def test_a_query_can_not_write_nor_read_other_files(synced, query):
     assert not Path("/tmp/iodm-escape.csv").exists()
 
 
-@pytest.mark.parametrize("command", [["report"], ["status"], ["check"], ["sql", "select 1"], ["rebuild"]])
+@pytest.mark.parametrize("command", [["report"], ["status"], ["check"], ["sql", "select 1"], ["rebuild"], ["backtest"]])
 def test_without_a_warehouse_every_reader_says_what_to_run_first(tmp_path, command):
     assert "iodm sync" in Iodm(tmp_path, {}).fails(4, *command)
 

@@ -7,6 +7,7 @@ import duckdb
 from pipelines.marts import build_marts
 from pipelines.publish import LAKE_MANIFEST
 from pipelines.tables import TABLES
+from pipelines.warehouse import Warehouse, serve
 
 TASK = {
     "operation_type": "firmware_upgrade",
@@ -106,13 +107,14 @@ class Core:
         return self
 
     def course(self, operation_id, *states, **values):
-        """A task whose states syncs met: each a sync's number and the counters, the last one today's."""
+        """A task whose states syncs met: each a sync's number and its counters or None; the last one is today's."""
         finished = self.rows("select sync_id, finished_at from core.syncs")
         times = {row["sync_id"]: row["finished_at"] for row in finished}
         numbers = {}
         for sync_id, numbers in states:
-            every = dict.fromkeys(COUNTERS, 0) | numbers
-            every.setdefault("total", sum(every[name] for name in COUNTERS))
+            every = dict.fromkeys(COUNTERS, 0) | numbers if numbers is not None else {}
+            if every:
+                every.setdefault("total", sum(every[name] for name in COUNTERS))
             status = values.get("status", "success") if sync_id == states[-1][0] else "processing"
             self.insert(
                 "operation_history",
@@ -122,10 +124,20 @@ class Core:
                 status=status,
                 **every,
             )
-        return self.task(operation_id, _first_observed_at=times[states[0][0]], **numbers, **values)
+        return self.task(operation_id, _first_observed_at=times[states[0][0]], **(numbers or {}), **values)
 
     def marts(self):
         build_marts(self.connection, 7, 0.95, dt.datetime.fromisoformat("2026-03-04T12:30"))
+        return self
+
+    def publish(self, warehouse: Warehouse):
+        """Serve it as a file."""
+        warehouse.published.mkdir(parents=True)
+        file = warehouse.published / "iodm-000007.duckdb"
+        self.connection.execute(f"attach '{file}' as published")
+        self.connection.execute("copy from database memory to published")
+        self.connection.execute("detach published")
+        serve(warehouse, file)
         return self
 
     def rows(self, query, parameters=None):
