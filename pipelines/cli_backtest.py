@@ -98,8 +98,9 @@ def _show_tables(found: Backtest) -> None:
 
     summary = found.summary()
     show(summary, "table")
+    numbers = summary.dicts()
     stopped = list(found.stopped(SHOWN_STOPS))
-    for rule, row in zip(found.rules, summary.dicts(), strict=True):
+    for rule, row in zip(found.rules, numbers, strict=True):
         means = "" if rule.means == rule.text else f" ({rule.means})"
         click.echo(f"Stopped by {rule.text}{means}: {row['stopped']:,}")
         stops = [stop for stop in stopped if stop["rule"] == rule.text]
@@ -108,10 +109,9 @@ def _show_tables(found: Backtest) -> None:
             show(Result(names, [tuple(stop[name] for name in names) for stop in stops]), "table")
         if row["stopped"] > len(stops):
             click.echo(f"{row['stopped'] - len(stops):,} more, which spare less: `--format json` has them all.")
-    rollouts, left_out = row["rollouts"], row["left_out"]  # the same in every row
-    if left_out:
+    if left_out := numbers[0]["left_out"]:
         click.echo(
-            f"{left_out:,} of {rollouts:,} rollouts are left out: at some time of their course no sync looked within "
+            f"{left_out:,} of {numbers[0]['rollouts']:,} rollouts are left out: at some time of their course no sync looked within "
             "an hour, or within 10 % of their age, so that nobody knows when they stood how. What began before the "
             "first sync stays left out; to judge new ones, sync more often than every 2 hours."
         )

@@ -53,8 +53,7 @@ def parse_rule(text: str) -> Rule:
 
     hawkBit stops when error / total > threshold, with no least number (`ThresholdRolloutGroupErrorCondition`, the error
     condition THRESHOLD). AWS IoT Jobs cancels "if at least 20% of the complete executions failed after 100 executions
-    are complete" (developer guide, on `thresholdPercentage` and `minNumberOfExecutedThings`; here with `failureType`
-    ALL).
+    are complete" (developer guide, jobs-configurations-specify; here with `failureType` ALL).
 
     Raises:
         SettingsError: it is no rule; says why, and what can be written.

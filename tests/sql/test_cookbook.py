@@ -10,7 +10,7 @@ from pathlib import Path
 from pipelines.models import load
 from support.cookbook import COOKBOOK, answer, committed, sync_the_fleet, write_answers
 
-QUESTIONS = 15
+QUESTIONS = 16
 
 
 def test_the_answers_in_the_cookbook_are_those_of_a_fresh_run(tmp_path):
@@ -20,7 +20,7 @@ def test_the_answers_in_the_cookbook_are_those_of_a_fresh_run(tmp_path):
     assert {question: text for question, (_, text) in entries.items()} == fresh, "if the change is wanted: `make docs`"
 
 
-def test_the_cookbook_has_fifteen_numbered_questions_with_a_query_an_answer_and_how_to_read_it():
+def test_the_cookbook_has_sixteen_numbered_questions_with_a_query_an_answer_and_how_to_read_it():
     headings = re.findall(r"^## (.+)$", COOKBOOK.read_text("utf-8"), re.MULTILINE)
     assert list(committed()) == headings
     assert [heading.partition(".")[0] for heading in headings] == [str(number + 1) for number in range(QUESTIONS)]
