@@ -111,7 +111,7 @@ def _show_tables(found: Backtest) -> None:
             click.echo(f"{row['stopped'] - len(stops):,} more, which spare less: `--format json` has them all.")
     if left_out := numbers[0]["left_out"]:
         click.echo(
-            f"{left_out:,} of {numbers[0]['rollouts']:,} rollouts are left out: at some time of their course no sync looked within "
-            "an hour, or within 10 % of their age, so that nobody knows when they stood how. What began before the "
-            "first sync stays left out; to judge new ones, sync more often than every 2 hours."
+            f"{left_out:,} of {numbers[0]['rollouts']:,} rollouts are left out: at some time of their course no sync "
+            "looked within an hour, or within 10 % of their age, so that nobody knows when they stood how. What began "
+            "before the first sync stays left out; to judge new ones, sync more often than every 2 hours."
         )

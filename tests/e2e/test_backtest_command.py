@@ -78,7 +78,7 @@ def test_rules_are_tried_on_the_past_and_all_formats_say_the_same(fleet):
     assert "target 95%" in shown
     assert "Stopped by aws 10% after 50 (failure_rate >= 0.1 after 50 finished): 2" in shown
     assert "1 of 3 rollouts are left out" in shown
-    assert "Sync more often than every 2 hours" in shown
+    assert "sync more often than every 2 hours" in shown
 
 
 def test_a_rule_of_ones_own_is_tried_by_task_and_in_a_window(fleet):
