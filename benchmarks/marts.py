@@ -1,5 +1,7 @@
 """What the reports cost: making all of them, asking them, and an incremental sync of a warehouse that is old and large.
 
+And what the commands cost that look at all of it: the page, an explained rate, abort rules tried on the past.
+
 The warehouse is a full sync of the simulator, to which a life is added: a sync every 15 minutes since its first task,
 each task met in up to eight states. A real history of that size would take years to collect.
 """
@@ -21,6 +23,12 @@ from simulator.process import SimulatorProcess
 
 MARTS_SECONDS, QUERY_SECONDS = 20, 0.1
 WINDOW = timedelta(days=90)
+COMMANDS = {
+    "report --html": ("report", "--html", "page.html"),
+    "explain all tasks": ("explain", "--mart", "success_overall"),
+    "backtest by version": ("backtest",),
+    "backtest by task": ("backtest", "--by", "task"),
+}
 OF_TASKS = ("operation_outcomes", "progress_curves")  # a row per task or more: printing them measures the terminal
 
 # Numbers of the added syncs lie below that of the real one, so that what comes later is applied after all of them.
@@ -82,6 +90,9 @@ def marts(tasks: int, devices: float, rounds: int, work: Path) -> dict[str, Any]
             syncs.append(run(iodm("sync"), folder, environment))
             print(f"incremental sync: {_steps(syncs[-1])}", flush=True)
     queries = ask(warehouse)
+    commands = {name: run(iodm(*arguments), folder, settings) for name, arguments in COMMANDS.items()}
+    for name, done in commands.items():
+        print(f"{name:34} {done.seconds:7.1f} s    peak {done.peak_mib:,} MiB", flush=True)
     making = mean(done.steps["making the marts"] for done in syncs)
     print(f"all marts (at most {MARTS_SECONDS} s): {making:.1f} s; peak {max(done.peak_mib for done in syncs):,} MiB")
     return {
@@ -93,6 +104,7 @@ def marts(tasks: int, devices: float, rounds: int, work: Path) -> dict[str, Any]
             {"seconds": done.seconds, "peak_mib": done.peak_mib, "log_steps": done.steps} for done in syncs
         ],
         "query_milliseconds": queries,
+        "commands": {name: {"seconds": done.seconds, "peak_mib": done.peak_mib} for name, done in commands.items()},
     }
 
 
