@@ -25,6 +25,7 @@ The map, in data-flow order; nothing here imports dagster:
 - `explain`    rows of a report back to tasks, raw records and responses
 - `charts`     rows of the marts as pictures, for the notebook and the report page
 - `chart_parts` what those are made of: colours with shapes, axes, legends
+- `page_figures` charts of the report page, and the words around them
 - `page`       the report page, one HTML file, with its template in `templates/`
 - `rules`      when to stop a rollout, in a small language
 - `backtest`   such rules tried on the rollouts of the past

@@ -8,7 +8,8 @@ import pytest
 
 from pipelines.errors import StorageError
 from pipelines.hold import roll_back
-from pipelines.page import make_page, percent, write_page
+from pipelines.page import make_page, write_page
+from pipelines.page_figures import percent
 from support.records import T0, counters, record
 
 NOW = T0 + dt.timedelta(hours=5)
