@@ -30,10 +30,10 @@ def build_marts(
     connection.execute("set variable publication = $number", {"number": publication})
     connection.execute("set variable published_at = $now", {"now": published_at})
     connection.execute(f"create macro target_success_rate() as {target_success_rate!r}")
-    for model in _in_order(load("macros"), r"\b{name}\("):
+    for model in _in_order(load("macros"), r"\b(\w+)\("):
         _run(connection, model, model.sql)
     connection.execute("create schema marts")
-    for model in _in_order(load("marts"), r"\bmarts\.{name}(?:_between)?\b"):
+    for model in _in_order(load("marts"), r"\bmarts\.(\w+?)(?:_between)?\b"):
         _build_mart(connection, model)
     _comment(connection)
     connection.commit()
@@ -75,12 +75,7 @@ def _comment(connection: duckdb.DuckDBPyConnection) -> None:
 
 def _in_order(models: dict[str, Model], reference: str) -> list[Model]:
     """Each model after the ones that it refers to."""
-    refers = {
-        name: {
-            other for other in models if other != name and re.search(reference.format(name=re.escape(other)), model.sql)
-        }
-        for name, model in models.items()
-    }
+    refers = {name: (set(re.findall(reference, model.sql)) & models.keys()) - {name} for name, model in models.items()}
     return [models[name] for name in graphlib.TopologicalSorter(refers).static_order()]
 
 

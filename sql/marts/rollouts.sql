@@ -3,7 +3,7 @@
 -- grain: one rollout
 -- key: rollout_id
 -- parameters: by_task
--- Closely enough is what it is in success_at_age, here at every moment from the creation of its first task to the look
+-- Closely enough is what it is in outcomes_at_age, here at every moment from the creation of its first task to the look
 -- that met its last state, or, while it is under way, to the last look: some look is within an hour of that moment, or
 -- within 10 % of the rollout's age then; and no task was met later than that after its creation. An interrupted sync has
 -- not looked at everything: what it met counts from the next look on. Whether a rollout is left out must not depend on

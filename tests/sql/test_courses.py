@@ -174,6 +174,24 @@ def test_an_interrupted_sync_has_not_looked(core):
     assert ages(core)[24] == (0, 1, 0, 0, 0)
 
 
+def test_every_task_has_its_counters_at_each_age_or_null(core):
+    core.looks(*hours(*range(1, 30)))
+    core.course("a", (1, {"wait": 3}), (5, {"success": 2, "fail": 1}), created_at=at("00:30:00"))
+    core.course("silent", (1, None), created_at=at("00:30:00"))
+    core.course("late", (8, {"wait": 1}), created_at=at("00:30:00"))
+    core.marts()
+    found = {row["operation_id"]: row for row in core.rows("from marts.outcomes_at_age")}
+    assert found["a"]["at_1_hour"]["wait"] == 3
+    assert (found["a"]["at_6_hours"]["success"], found["a"]["at_1_day"]["fail"]) == (2, 1)
+    assert found["a"]["at_7_days"] is None
+    assert (found["late"]["at_1_hour"], found["late"]["at_6_hours"]) == (None, None)
+    assert found["late"]["at_1_day"]["wait"] == 1
+    assert set(found["silent"]["at_1_hour"].values()) == {None}  # it was looked at, and sent no counters
+    window = core.rows("from marts.outcomes_at_age_between('2026-03-01 00:30:00', '2026-03-01 00:30:01')")
+    assert {row["operation_id"] for row in window} == found.keys()
+    assert core.rows("from marts.outcomes_at_age_between(null, '2026-03-01 00:30:00')") == []
+
+
 def test_success_at_age_is_by_model_and_version_and_has_a_window(core):
     core.looks(*hours(0, 1, 2, 3))
     core.course("a", (1, {"wait": 2}), (2, {"success": 2}), created_at=at("00:00:00"))
