@@ -6,7 +6,7 @@
 -- Which tasks count at an age, and with what counters: marts.outcomes_at_age. The others are left out and counted
 -- beside it: a warehouse that meets old tasks for the first time knows nothing of their youth.
 with last_look as (
-    select max(finished_at) as finished_at
+    select coalesce(max(finished_at), '-infinity') as finished_at
     from core.syncs
     where mode <> 'interrupted'
 ),

@@ -174,6 +174,13 @@ def test_an_interrupted_sync_has_not_looked(core):
     assert ages(core)[24] == (0, 1, 0, 0, 0)
 
 
+def test_where_only_interrupted_syncs_looked_every_task_is_too_young(core):
+    core.looks(*hours(40), mode="interrupted")
+    core.course("a", (1, {"success": 5}), created_at=at("00:00:00"))
+    core.marts()
+    assert set(ages(core).values()) == {(0, 0, 1, 0, 0)}
+
+
 def test_every_task_has_its_counters_at_each_age_or_null(core):
     core.looks(*hours(*range(1, 30)))
     core.course("a", (1, {"wait": 3}), (5, {"success": 2, "fail": 1}), created_at=at("00:30:00"))
