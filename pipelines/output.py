@@ -29,9 +29,14 @@ def show(result: Result, output_format: str) -> None:
     elif output_format == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(result.columns)
-        writer.writerows(result.rows)
+        writer.writerows([_as_text(value) for value in row] for row in result.rows)
     else:
         _show_table(result)
+
+
+def _as_text(value: Any) -> Any:  # noqa: ANN401 - whatever a query gives
+    """A struct, map or list as JSON, for a CSV cell; anything else as it is."""
+    return json.dumps(value, default=str, ensure_ascii=False) if isinstance(value, dict | list) else value
 
 
 def plan_lines(forecast: Forecast, quota: Quota) -> list[str]:
