@@ -5,7 +5,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -54,6 +55,29 @@ class Pages:
             it={"selector": selector, "runConfigData": {}},
         )
         return started["launchPipelineExecution"]["run"]["runId"]
+
+    @contextmanager
+    def without_ticks(self, schedule: str = "sync_operations_schedule") -> Iterator[None]:
+        """Inside the block the schedule is off and no run is under way that a test did not start."""
+        selector = {"repositoryName": "__repository__", "repositoryLocationName": LOCATION, "scheduleName": schedule}
+        found = self.ask(
+            "query($it: ScheduleSelector!) { scheduleOrError(scheduleSelector: $it) { ... on Schedule { id } } }",
+            it=selector,
+        )
+        stopped = self.ask(
+            "mutation($id: String!) { stopRunningSchedule(id: $id) { ... on ScheduleStateResult "
+            "{ scheduleState { status } } ... on PythonError { message } } }",
+            id=found["scheduleOrError"]["id"],
+        )
+        assert stopped["stopRunningSchedule"]["scheduleState"]["status"] == "STOPPED", stopped
+        try:
+            for run in self.runs():
+                self.status_at_its_end(run["runId"])
+            yield
+        finally:
+            self.ask(
+                "mutation($it: ScheduleSelector!) { startSchedule(scheduleSelector: $it) { __typename } }", it=selector
+            )
 
     def terminate(self, run_id: str) -> None:
         """End a run as the button does."""
