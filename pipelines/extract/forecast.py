@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipelines.extract.entries import Origin
-from pipelines.extract.ledger import open_ledger
+from pipelines.extract.opening import open_ledger
 from pipelines.extract.past import read_past
 from pipelines.extract.plan import (
     ALL,

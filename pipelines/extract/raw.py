@@ -43,7 +43,7 @@ FSYNC_SECONDS = 1.0
 LOOKED_INTO = 25  # each so-manieth record of a page is searched for fields that the documents don't know
 
 
-class Met(msgspec.Struct, frozen=True):
+class Met(msgspec.Struct, frozen=True, gc=False):
     """A task met in a response, in the record's own words; without an id, the sha256 of its record stands for it."""
 
     operation_id: str

@@ -14,7 +14,7 @@ import msgspec
 
 from pipelines.extract.entries import Beginning, Proof, RemovalEntry, SyncManifest
 from pipelines.extract.full import read_everything
-from pipelines.extract.ledger import open_ledger
+from pipelines.extract.opening import open_ledger
 from pipelines.extract.past import Reading, read_past, totals_since
 from pipelines.extract.plan import removable
 from pipelines.extract.proof import prove

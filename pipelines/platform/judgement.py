@@ -21,7 +21,7 @@ _record_decoder = msgspec.json.Decoder(OperationInfo, strict=False)
 _records_decoder = msgspec.json.Decoder(list[OperationInfo], strict=False)
 
 
-class Judgement(msgspec.Struct, frozen=True):
+class Judgement(msgspec.Struct, frozen=True, gc=False):
     """What a record is worth: `reason` says why it can't be used, `broken_fields` which fields become null.
 
     `operation_id`, `status` and `created_at` are the record's own, where it has them, as received.
