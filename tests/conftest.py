@@ -1,13 +1,15 @@
 """What every ring uses: no settings of the machine, few and bounded examples, warehouses and platforms that go away."""
 
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from pipelines.models import load
 from support.platforms import Site
 from support.records import Store
 from support.tally import TALLY
@@ -20,6 +22,23 @@ settings.load_profile("repository")
 def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("IODM_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="module")
+def few_reports() -> Iterator[None]:
+    """Publications hold these reports alone: half the time, for tests of what is published and when.
+
+    That all of `sql/marts` and `sql/checks` can be published, and what is in it, is tested in `tests/sql`, and wherever
+    this fixture is not used.
+    """
+    marts, checks = load("marts"), load("checks")
+    kept = {"operation_outcomes", "snapshot", "success_by_day", "lake_months"}
+    with pytest.MonkeyPatch.context() as patch:
+        for name in marts.keys() - kept:
+            patch.delitem(marts, name)
+        for name in [name for name, check in checks.items() if set(re.findall(r"marts\.(\w+)", check.sql)) - kept]:
+            patch.delitem(checks, name)
+        yield
 
 
 @pytest.fixture

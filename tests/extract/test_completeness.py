@@ -35,6 +35,8 @@ from support.oracle import Oracle, lines_of
 from support.records import Store, make_settings
 from support.tally import TALLY
 
+pytestmark = pytest.mark.usefixtures("few_reports")
+
 IS_FUZZING = os.environ.get("IODM_FUZZ") == "1"
 PARTS = 4  # of each kind of platform, so that several processes share the work
 SCHEDULES = int(os.environ.get("SCHEDULES") or (50_000 if IS_FUZZING else 200))

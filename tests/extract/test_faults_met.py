@@ -8,6 +8,8 @@ from pipelines.errors import PlatformError
 from pipelines.extract.raw import newest_sync
 from simulator.faults import Action, Fault, Match
 
+pytestmark = pytest.mark.usefixtures("few_reports")
+
 LIST = Match(kind="list")
 MIDDLE = Match(kind="list", first=3)
 TASKS = 330

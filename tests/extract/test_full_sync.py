@@ -14,6 +14,8 @@ from pipelines.extract.raw import newest_sync
 from simulator.faults import Fault, Match
 from support.platforms import Site
 
+pytestmark = pytest.mark.usefixtures("few_reports")
+
 
 def test_what_is_published_is_what_is_there(make_site):
     site = make_site(quirks=1)

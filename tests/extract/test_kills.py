@@ -34,6 +34,8 @@ from support.interruptions import (
 from support.kills import PAGES_PER_FILE, Job, Killer, Outcome, first_and_last
 from support.records import Store
 
+pytestmark = pytest.mark.usefixtures("few_reports")
+
 DIALS = Dials(
     seed=21,
     tasks=60,

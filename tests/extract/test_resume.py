@@ -25,6 +25,8 @@ from support.interruptions import (
 )
 from support.platforms import Site
 
+pytestmark = pytest.mark.usefixtures("few_reports")
+
 SMALL = {"page_size": 30}  # 330 tasks on 11 pages
 FEW_ACTIVE = {"median_life_hours": 0.2}
 BATCHES = [[0], [1, 2], [3, 4, 5, 6], [7, 8, 9, 10]]  # in flight together

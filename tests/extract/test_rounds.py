@@ -7,6 +7,8 @@ import pytest
 from pipelines.extract.raw import committed_syncs
 from support.platforms import Site
 
+pytestmark = pytest.mark.usefixtures("few_reports")
+
 FLEET = {"tasks": 400, "tasks_per_day": 2000}
 
 

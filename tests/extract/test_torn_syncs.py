@@ -18,6 +18,8 @@ from support.interruptions import assert_raw_store_adds_up, durable_responses, p
 from support.kills import PAGES_PER_FILE
 from support.records import SOURCE, Store, record, reply_of
 
+pytestmark = pytest.mark.usefixtures("few_reports")
+
 PAGES = [
     [record("a"), record("b", status="stop")],
     [record("c"), None],

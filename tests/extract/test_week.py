@@ -11,6 +11,8 @@ from pipelines.extract.entries import SyncManifest
 from simulator.timeline import Status
 from support.platforms import Site
 
+pytestmark = pytest.mark.usefixtures("few_reports")
+
 AT_WORK = {
     "tasks": 5000,
     "tasks_per_day": 2000,

@@ -3,9 +3,12 @@
 from datetime import datetime, timedelta
 
 import duckdb
+import pytest
 
 from pipelines.tables import TABLES
 from support.records import T0, counters, record, without
+
+pytestmark = pytest.mark.usefixtures("few_reports")
 
 at = datetime.fromisoformat
 FIRST = (T0 + timedelta(hours=1)).replace(tzinfo=None)  # the instant of the first sync of a store

@@ -17,6 +17,8 @@ from pipelines.warehouse import served_number
 from support.crashes import CrashError, crash_at
 from support.records import Store, record
 
+pytestmark = pytest.mark.usefixtures("few_reports")
+
 
 @pytest.fixture(scope="module")
 def three(tmp_path_factory):

@@ -3,12 +3,15 @@
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 
 import pipelines.flatten
 import pipelines.records
 from support.histories import histories
 from support.records import Store, record
+
+pytestmark = pytest.mark.usefixtures("few_reports")
 
 
 @settings(max_examples=4)

@@ -26,6 +26,8 @@ from support.crashes import CrashError, crash_at
 from support.histories import identities, nameless
 from support.records import T0, Store, counters, encode, record, without
 
+pytestmark = pytest.mark.usefixtures("few_reports")
+
 good = st.builds(
     lambda identity, created, status, success, devices, more: record(
         identity,

@@ -7,6 +7,8 @@ import pytest
 
 from support.records import encode, record, without
 
+pytestmark = pytest.mark.usefixtures("few_reports")
+
 BROKEN = record(createTime="soon")
 
 

@@ -13,6 +13,8 @@ from pipelines.extract.entries import Beginning, Origin
 from pipelines.extract.raw import PAGES_PER_FILE, RawWriter, committed_syncs, newest_sync, prepare
 from support.records import SOURCE, Store, encode, record, reply_of, without
 
+pytestmark = pytest.mark.usefixtures("few_reports")
+
 
 def lines_of(folder):
     """The lines of all record files, through pyarrow's own zstd reader."""

@@ -7,6 +7,8 @@ import pytest
 
 from support.records import T0, Store, record
 
+pytestmark = pytest.mark.usefixtures("few_reports")
+
 
 @pytest.fixture
 def make_store(tmp_path):

@@ -46,7 +46,7 @@ class Core:
     """Core tables without the promises of the pipeline: a check must be able to find what should not be."""
 
     def __init__(self) -> None:
-        self.connection = duckdb.connect()
+        self.connection = duckdb.connect(config={"threads": 1})  # few rows: others have nothing to do
         self.connection.execute("create schema core")
         for table in TABLES:
             columns = ", ".join(f"{column.name} {column.duckdb_type}" for column in table.columns)
