@@ -32,13 +32,16 @@ def few_reports() -> Iterator[None]:
     this fixture is not used.
     """
     marts, checks = load("marts"), load("checks")
+    before = dict(marts), dict(checks)
     kept = {"operation_outcomes", "snapshot", "success_by_day", "lake_months"}
-    with pytest.MonkeyPatch.context() as patch:
-        for name in marts.keys() - kept:
-            patch.delitem(marts, name)
-        for name in [name for name, check in checks.items() if set(re.findall(r"marts\.(\w+)", check.sql)) - kept]:
-            patch.delitem(checks, name)
-        yield
+    for name in marts.keys() - kept:
+        del marts[name]
+    for name in [name for name, check in checks.items() if set(re.findall(r"marts\.(\w+)", check.sql)) - kept]:
+        del checks[name]
+    yield
+    for models, every in zip((marts, checks), before, strict=True):  # in their order again
+        models.clear()
+        models.update(every)
 
 
 @pytest.fixture
