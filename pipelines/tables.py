@@ -139,6 +139,7 @@ OPERATION_TARGETS = Table(
         _key("target_type", TEXT, "device or device_group"),
         _key("position", INTEGER, "place in the task's list, from 0"),
         Column("target_id", TEXT, "device id, or name of the group"),
+        Column("_target_hash", INTEGER, "20 bits of its md5: finds a target without reading the names of all"),
     ),
     ("operation_id", "target_type", "position"),
 )

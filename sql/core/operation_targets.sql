@@ -30,5 +30,6 @@ select
     operation_id,
     target_type,
     cast(position as integer) as position,
-    target_id
+    target_id,
+    cast(md5_number(target_id) & 1048575 as integer) as _target_hash
 from targets

@@ -20,4 +20,5 @@ inner join marts.operation_outcomes as outcomes on targets.operation_id = outcom
 where
     targets.target_type = 'device'
     and targets.target_id = device_id
+    and targets._target_hash = cast(md5_number(device_id) & 1048575 as integer)
 order by outcomes.created_at, outcomes.operation_id

@@ -1,6 +1,7 @@
 """A published file in memory: core tables that a test fills by hand, then the macros and marts of `sql/` over them."""
 
 import datetime as dt
+import hashlib
 
 import duckdb
 
@@ -88,6 +89,7 @@ class Core:
                     target_type=target_type,
                     position=position,
                     target_id=target_id,
+                    _target_hash=int.from_bytes(hashlib.md5(target_id.encode()).digest(), "little") % 2**20,
                 )
         self.connection.execute(
             "update core.operations set device_group_count = ?, named_device_count = ? where operation_id = ?",
