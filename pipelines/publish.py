@@ -29,7 +29,7 @@ from pipelines.marts import build_marts
 from pipelines.progress import Reporter
 from pipelines.settings import Settings
 from pipelines.sql_text import insert_rows, quoted, scalar
-from pipelines.tables import TABLES, Column, Table
+from pipelines.tables import TABLES, Column, Table, has_todays_columns
 from pipelines.warehouse import Warehouse, publications, serve, storage_errors, sync_to_disk
 
 STORAGE_VERSION = "v1.2.0"  # clients from DuckDB 1.2 on can open it
@@ -73,7 +73,7 @@ def publish(settings: Settings, warehouse: Warehouse, reporter: Reporter, *, fro
         base = newest_base(warehouse)
         lacks_pruned = base is not None and last_served(warehouse) < number_of(base)
         served = None if from_scratch or lacks_pruned else warehouse.served_file()
-        if served is not None and not _has_todays_columns(served):
+        if served is not None and not _is_of_this_version(served):
             served = None
         with scratch_database(warehouse, settings.memory_limit) as connection:
             last_applied = begin(connection, served, base, scratch=warehouse.work)
@@ -105,13 +105,9 @@ def last_served(warehouse: Warehouse) -> int:
         return int(scalar(connection, "select coalesce(max(sync_id), 0) from core.syncs"))
 
 
-def _has_todays_columns(file: Path) -> bool:
-    expected = {(table.name, column.name, column.duckdb_type) for table in TABLES for column in table.columns}
+def _is_of_this_version(file: Path) -> bool:
     with duckdb.connect(str(file), read_only=True) as connection:
-        columns = connection.execute(
-            "select table_name, column_name, data_type from duckdb_columns() where schema_name = 'core'"
-        ).fetchall()
-    return expected <= set(columns)
+        return has_todays_columns(connection)
 
 
 def _manifest_of(connection: duckdb.DuckDBPyConnection) -> list[LakeFile]:

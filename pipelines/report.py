@@ -17,7 +17,7 @@ from pipelines.errors import SettingsError, StorageError
 from pipelines.hold import summary_of_hold
 from pipelines.models import column_comments, load
 from pipelines.sql_text import scalar
-from pipelines.tables import TABLES
+from pipelines.tables import TABLES, has_todays_columns
 from pipelines.warehouse import Warehouse
 
 SHOWN_MEASURES = ("operations", "finished", "success_rate", "clustered_lower", "clustered_upper", "verdict")
@@ -130,9 +130,14 @@ def check(warehouse: Warehouse) -> list[CheckResult]:
     """Run the checks on the published file.
 
     Raises:
-        StorageError: nothing is published.
+        StorageError: nothing is published, or another version made it.
     """
     with open_published(warehouse) as connection:
+        if not has_todays_columns(connection):
+            raise StorageError(
+                f"{warehouse.served_file()} was made by another version of iodm, with other columns",
+                advice="Run `iodm rebuild`; the next `iodm sync` makes it anew as well",
+            )
         return run_checks(connection)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import duckdb
 import pyarrow as pa
 
 TEXT, BIGINT, INTEGER, BOOLEAN = pa.string(), pa.int64(), pa.int32(), pa.bool_()
@@ -248,3 +249,12 @@ QUARANTINE = Table(
 
 MONTHLY_TABLES = (OPERATIONS, OPERATION_TARGETS, OPERATION_POLICIES, OPERATION_RESULTS, OPERATION_HISTORY)
 TABLES = (*MONTHLY_TABLES, SYNCS, QUARANTINE)
+
+
+def has_todays_columns(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether a published file has every column of the registry; one that another version made may not."""
+    expected = {(table.name, column.name, column.duckdb_type) for table in TABLES for column in table.columns}
+    columns = connection.execute(
+        "select table_name, column_name, data_type from duckdb_columns() where schema_name = 'core'"
+    ).fetchall()
+    return expected <= set(columns)

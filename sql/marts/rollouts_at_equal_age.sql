@@ -1,6 +1,5 @@
 -- How rollouts under way go, beside the other versions of their model when these were as old.
 -- grain: one manufacturer, model, device type and version with living tasks that wait or are being upgraded
--- key: manufacturer_name, model, device_type, file_version
 -- Shown at the greatest of 1 hour, 6 hours, 1 day and 7 days at which enough is known of it (30 finished devices of 3
 -- tasks), else at the greatest at which a device had finished; null where none had. Which tasks count at an age: marts.outcomes_at_age.
 with under_way as (

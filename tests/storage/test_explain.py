@@ -169,6 +169,7 @@ def test_nothing_is_behind_no_rows(store):
     [
         ("nothing", "true", "there is no report 'nothing'"),
         ("success_at_age", "true", "there is no report 'success_at_age' whose rows are made of tasks"),
+        ("rollouts_at_equal_age", "true", "there is no report 'rollouts_at_equal_age'"),
         ("snapshot", "true", "there is no report 'snapshot'"),
         ("success_by_day", "model = 'x'", "the condition failed: .*model"),
         ("success_by_day", "1 = (", "the condition failed"),

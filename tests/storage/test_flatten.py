@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 import duckdb
 import pytest
 
+from pipelines.errors import StorageError
+from pipelines.report import check
 from pipelines.tables import TABLES
 from support.records import T0, counters, record, without
 
@@ -317,12 +319,16 @@ def test_a_file_of_a_version_with_other_columns_is_made_again_from_the_raw_store
     file.chmod(0o644)
     with duckdb.connect(str(file)) as connection:
         connection.execute("alter table core.syncs drop column _undocumented_fields")
+    with pytest.raises(StorageError, match="another version of iodm") as caught:
+        check(store.warehouse)
+    assert "iodm rebuild" in caught.value.advice
     store.apply([record("b")], mode="incremental")
     assert [row["operation_id"] for row in store.rows("select operation_id from core.operations order by all")] == [
         "a",
         "b",
     ]
     assert len(store.rows("from core.syncs")) == 2
+    assert check(store.warehouse)
 
 
 def test_new_fields_change_nothing(store):
