@@ -35,7 +35,8 @@ def make_app(platform: Platform) -> Starlette:
         if (request.method, request.path) == control.OPERATIONS:
             await _stream_lines(platform.operations(), send)
             return
-        response = platform.handle(request)
+        is_control = request.path.startswith(control.PREFIX)
+        response = control.answer(platform, request) if is_control else platform.handle(request)
         misbehaviour = response.misbehaviour
         stall_seconds = latency_seconds + (misbehaviour.stall_seconds if misbehaviour else 0)
         if stall_seconds:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from typing import Annotated
 
 import msgspec
 
 from simulator import faults
 from simulator.clock import iso_text
 from simulator.messages import Request, Response, json_response
+from simulator.platform import Platform
 from simulator.world import Drift
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from simulator.platform import Platform
-
 PREFIX = "/simulator/"
-OPERATIONS = ("GET", PREFIX + "operations")  # JSON lines; a server streams them
+OPERATIONS = ("GET", PREFIX + "operations")  # JSON lines, streamed by the server
 JSONL = "application/jsonl"
 _read = msgspec.json.decode
 
@@ -36,8 +33,6 @@ class _Ids(msgspec.Struct, forbid_unknown_fields=True):
 
 def answer(platform: Platform, request: Request) -> Response:
     """Answer one control call; what is wrong with it comes back as text."""
-    if (request.method, request.path) == OPERATIONS:
-        return Response(200, {"content-type": JSONL}, b"".join(record + b"\n" for record in platform.operations()))
     call = _CALLS.get((request.method, request.path.removeprefix(PREFIX)))
     if call is None:
         return json_response({"error": f"no such call: {request.method} {request.path}"}, 404)

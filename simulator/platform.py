@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from simulator import catalogue, control, listing, misconduct
+from simulator import catalogue, listing, misconduct
 from simulator.accounts import Accounts
 from simulator.clock import SimulatedTime, http_date, iso_text, start_instant
 from simulator.dials import Dials
@@ -66,8 +66,6 @@ class Platform:
 
     def handle(self, request: Request) -> Response:
         """Answer one request."""
-        if request.path.startswith(control.PREFIX):
-            return control.answer(self, request)
         kind = _kind(request)
         self.traffic.receive(kind or "other")
         if kind is None:
