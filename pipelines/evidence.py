@@ -6,6 +6,8 @@ Of syncs that were pruned, the base holds each task's newest record; which respo
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import duckdb
 import msgspec
 
@@ -59,6 +61,14 @@ _BASE_RECORDS = (
         on tasks.position = lines.response * {POSITIONS_PER_RESPONSE} + lines.index and tasks.sync_id = wanted.sync_id
     """
 )
+# Records are one closed frame per page: a file of another size than its pages say is torn, and reads as a shorter one.
+_FRAME_BYTES = f"""
+    select filename, sum(frame_bytes)
+    from read_json(
+        $files, {_READ}, columns = {{frame_bytes: 'BIGINT'}}, hive_partitioning = false, filename = true
+    )
+    group by filename
+"""
 _RESPONSES = f"""
     insert into responses
     from read_json(
@@ -86,7 +96,9 @@ def collect_evidence(connection: duckdb.DuckDBPyConnection, warehouse: Warehouse
         if base and (records := record_files(base)):
             connection.execute(_BASE_RECORDS, {"files": records, "tasks": str(base / "tasks.parquet")})
         if folders:
-            connection.execute(_RESPONSES, {"files": [str(folder / "pages.jsonl") for folder in folders.values()]})
+            pages = [str(folder / "pages.jsonl") for folder in folders.values()]
+            connection.execute(_RESPONSES, {"files": pages})
+            _refuse_torn(dict(connection.execute(_FRAME_BYTES, {"files": pages}).fetchall()))
     except duckdb.IOException as error:
         raise StorageError(f"raw records can't be read: {error}", advice=RESTORE) from error
     set_aside = [
@@ -103,6 +115,13 @@ def collect_evidence(connection: duckdb.DuckDBPyConnection, warehouse: Warehouse
     )
     if torn:
         raise StorageError(f"{torn:,} records that syncs received can't be found in {warehouse.raw}", advice=RESTORE)
+
+
+def _refuse_torn(frame_bytes: dict[str, int]) -> None:
+    for pages, expected in frame_bytes.items():
+        folder = Path(pages).parent
+        if sum(Path(file).stat().st_size for file in record_files(folder)) != expected:
+            raise StorageError(f"the records in {folder} are not as many bytes as were received", advice=RESTORE)
 
 
 def _insert_set_aside(connection: duckdb.DuckDBPyConnection, entries: list[tuple[int, QuarantineEntry]]) -> None:

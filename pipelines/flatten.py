@@ -19,7 +19,7 @@ from pipelines.base import load_base
 from pipelines.extract.entries import SyncManifest
 from pipelines.models import load
 from pipelines.records import batches, ensure_records, load_records
-from pipelines.sql_text import insert_rows, quoted, scalar
+from pipelines.sql_text import attach_served, insert_rows, scalar
 from pipelines.tables import MONTHLY_TABLES, OPERATION_HISTORY, OPERATIONS, TABLES, Table
 from pipelines.warehouse import Warehouse
 
@@ -58,7 +58,7 @@ def begin(
             columns = ", ".join(f"{column.name} {column.duckdb_type}" for column in table.columns)
             connection.execute(f"create table served.core.{table.name} ({columns})")
     else:
-        connection.execute(f"attach {quoted(str(served))} as served (read_only)")
+        attach_served(connection, served)
     fingerprints = load("core")["with_fingerprints"]
     connection.execute(f"create macro with_fingerprints(relation) as table {fingerprints.sql}")
     connection.execute("create table newest (operation_id varchar, position bigint, first_observed_at timestamp)")

@@ -18,9 +18,9 @@ from pipelines.extract.entries import SyncManifest
 from pipelines.extract.past import read_past
 from pipelines.extract.raw import committed_syncs, newest_base, number_of, sync_folders
 from pipelines.flatten import apply_syncs, begin, scratch_database
-from pipelines.publish import duckdb_errors
 from pipelines.records import record_files
 from pipelines.settings import Settings
+from pipelines.sql_text import duckdb_errors
 from pipelines.warehouse import Warehouse, storage_errors, sync_to_disk
 
 

@@ -8,9 +8,7 @@ Fails with `CheckFailedError` when a check of severity `error` finds rows: then 
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,7 +26,7 @@ from pipelines.lake import LakeFile
 from pipelines.marts import build_marts
 from pipelines.progress import Reporter
 from pipelines.settings import Settings
-from pipelines.sql_text import insert_rows, quoted, scalar
+from pipelines.sql_text import attach_served, duckdb_errors, insert_rows, quoted, scalar
 from pipelines.tables import TABLES, Column, Table, has_todays_columns
 from pipelines.warehouse import Warehouse, publications, serve, storage_errors, sync_to_disk
 
@@ -71,9 +69,8 @@ def publish(settings: Settings, warehouse: Warehouse, reporter: Reporter, *, fro
     """
     with storage_errors(f"publish in {warehouse.root}"), duckdb_errors():
         base = newest_base(warehouse)
-        lacks_pruned = base is not None and last_served(warehouse) < number_of(base)
-        served = None if from_scratch or lacks_pruned else warehouse.served_file()
-        if served is not None and not _is_of_this_version(served):
+        served = None if from_scratch else warehouse.served_file()
+        if served is not None and not _can_be_added_to(served, base):
             served = None
         with scratch_database(warehouse, settings.memory_limit) as connection:
             last_applied = begin(connection, served, base, scratch=warehouse.work)
@@ -97,17 +94,29 @@ def publish(settings: Settings, warehouse: Warehouse, reporter: Reporter, *, fro
 
 
 def last_served(warehouse: Warehouse) -> int:
-    """The number of the last sync that the served file holds; 0 if nothing is served."""
+    """The number of the last sync that the served file holds; 0 if nothing is served.
+
+    Raises:
+        StorageError: the served file is damaged.
+    """
     served = warehouse.served_file()
     if served is None:
         return 0
-    with duckdb.connect(str(served), read_only=True) as connection:
-        return int(scalar(connection, "select coalesce(max(sync_id), 0) from core.syncs"))
+    with duckdb_errors(), duckdb.connect() as connection:
+        attach_served(connection, served)
+        return _last_applied(connection)
 
 
-def _is_of_this_version(file: Path) -> bool:
-    with duckdb.connect(str(file), read_only=True) as connection:
-        return has_todays_columns(connection)
+def _last_applied(connection: duckdb.DuckDBPyConnection) -> int:
+    return int(scalar(connection, "select coalesce(max(sync_id), 0) from served.core.syncs"))
+
+
+def _can_be_added_to(file: Path, base: Path | None) -> bool:
+    """Whether what is served has today's columns, and every sync that was pruned."""
+    with duckdb.connect() as connection:
+        attach_served(connection, file)
+        has_pruned = base is None or _last_applied(connection) >= number_of(base)
+        return has_pruned and has_todays_columns(connection)
 
 
 def _manifest_of(connection: duckdb.DuckDBPyConnection) -> list[LakeFile]:
@@ -232,23 +241,3 @@ def _drop_old(warehouse: Warehouse) -> None:
 
 def _unfinished(warehouse: Warehouse) -> Path:
     return warehouse.published / "unfinished.duckdb"
-
-
-@contextlib.contextmanager
-def duckdb_errors() -> Iterator[None]:
-    """Turn what DuckDB says of disk and memory into a `StorageError`."""
-    try:
-        yield
-    except duckdb.OutOfMemoryException as error:
-        raise StorageError(
-            f"out of memory: {str(error).splitlines()[0]}", advice="Give more with IODM_MEMORY_LIMIT"
-        ) from error
-    except (
-        duckdb.IOException,
-        duckdb.TransactionException,
-        duckdb.FatalException,
-    ) as error:  # a full disk is any of them
-        raise StorageError(
-            f"the database failed: {str(error).splitlines()[0]}",
-            advice="Check the disk (`df -h`, permissions), then run it again: nothing is lost",
-        ) from error

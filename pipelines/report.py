@@ -118,12 +118,15 @@ def query(warehouse: Warehouse, sql: str) -> Result:
         connection.execute("set autoinstall_known_extensions = false")
         connection.execute("set enable_external_access = false")
         try:
-            return result_of(connection.execute(sql))
+            cursor = connection.execute(sql)
         except duckdb.Error as error:
             reason = " ".join(str(error).split("LINE ")[0].split())  # without the quoted query and its caret
             raise SettingsError(
                 f"the query failed: {reason}", advice='`iodm sql "show all tables"` lists what there is'
             ) from None
+        if cursor is None:
+            raise SettingsError("there is no query", advice='`iodm sql "show all tables"` lists what there is')
+        return result_of(cursor)
 
 
 def check(warehouse: Warehouse) -> list[CheckResult]:
@@ -136,7 +139,7 @@ def check(warehouse: Warehouse) -> list[CheckResult]:
         if not has_todays_columns(connection):
             raise StorageError(
                 f"{warehouse.served_file()} was made by another version of iodm, with other columns",
-                advice="Run `iodm rebuild`; the next `iodm sync` makes it anew as well",
+                advice="Run `iodm rebuild`",
             )
         return run_checks(connection)
 
@@ -178,9 +181,12 @@ def snapshot_of(connection: duckdb.DuckDBPyConnection, warehouse: Warehouse) -> 
 
 
 def _evidence(warehouse: Warehouse, sync_id: int) -> str | None:
-    """Why the sync has its grade, and what else it had to say; None where its raw responses are no longer kept."""
+    """Why the sync has its grade, and what else it had to say; None where the raw store can't tell any more."""
     file = next(warehouse.raw.glob(f"synced_date=*/sync={sync_id:06d}/sync.json"), None)
-    return json.loads(file.read_bytes())["grade_evidence"] if file else None
+    try:
+        return str(json.loads(file.read_bytes())["grade_evidence"]) if file else None
+    except (OSError, ValueError, KeyError, TypeError):  # who only reads need not be stopped by it
+        return None
 
 
 def result_of(cursor: duckdb.DuckDBPyConnection) -> Result:

@@ -1,12 +1,16 @@
-"""Small helpers around SQL text, single values and few rows; DuckDB's own client has no name for them."""
+"""Small helpers around SQL text, single values, few rows and errors; DuckDB's own client has no name for them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import duckdb
 import msgspec
+
+from pipelines.errors import StorageError
 
 
 def quoted(text: str) -> str:
@@ -32,3 +36,38 @@ def insert_rows(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequenc
         f"insert into {table} select {names} from (select unnest(from_json($rows, {quoted(structure)})) as row)",
         {"rows": msgspec.json.encode(rows).decode()},
     )
+
+
+def attach_served(connection: duckdb.DuckDBPyConnection, file: Path) -> None:
+    """Attach a published file as `served`, to be read.
+
+    Raises:
+        StorageError: it is damaged, or may not be read.
+    """
+    try:
+        connection.execute(f"attach {quoted(str(file))} as served (read_only)")
+    except duckdb.Error as error:
+        raise StorageError(
+            f"{file} can't be read: {str(error).splitlines()[0]}",
+            advice="Run `iodm rebuild`: it makes a new one from the raw store",
+        ) from error
+
+
+@contextlib.contextmanager
+def duckdb_errors() -> Iterator[None]:
+    """Turn what DuckDB says of disk and memory into a `StorageError`."""
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        raise StorageError(
+            f"out of memory: {str(error).splitlines()[0]}", advice="Give more with IODM_MEMORY_LIMIT"
+        ) from error
+    except (
+        duckdb.IOException,
+        duckdb.TransactionException,
+        duckdb.FatalException,
+    ) as error:  # a full disk is any of them
+        raise StorageError(
+            f"the database failed: {str(error).splitlines()[0]}",
+            advice="Check the disk (`df -h`, permissions), then run it again, or `iodm rebuild`: nothing is lost",
+        ) from error

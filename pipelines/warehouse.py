@@ -91,9 +91,9 @@ def open_warehouse(settings: Settings) -> Warehouse:
 
 
 def publications(warehouse: Warehouse) -> dict[int, Path]:
-    """Every kept published file by its number, oldest first."""
-    files = {int(file.stem.removeprefix("iodm-")): file for file in warehouse.published.glob("iodm-*.duckdb")}
-    return dict(sorted(files.items()))
+    """Every kept published file by its number, oldest first; files of other names are not ours."""
+    names = ((file.stem.removeprefix("iodm-"), file) for file in warehouse.published.glob("iodm-*.duckdb"))
+    return dict(sorted((int(name), file) for name, file in names if name.isdecimal()))
 
 
 def served_number(warehouse: Warehouse) -> int | None:
@@ -174,9 +174,19 @@ def _source_file(warehouse: Warehouse) -> Path:
 
 
 def read_source(warehouse: Warehouse) -> dict[str, str]:
-    """The platform, application and scope that the warehouse is bound to; empty if it is not yet."""
+    """The platform, application and scope that the warehouse is bound to; empty if it is not yet.
+
+    Raises:
+        StorageError: the file that says so is damaged.
+    """
     file = _source_file(warehouse)
-    return msgspec.json.decode(file.read_bytes(), type=dict[str, str]) if file.exists() else {}
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=dict[str, str]) if file.exists() else {}
+    except msgspec.DecodeError as error:
+        raise StorageError(
+            f"{file} is torn or corrupt: {error}",
+            advice="Restore it from a backup, or delete it: the next `iodm sync` writes it again",
+        ) from None
 
 
 def check_source(warehouse: Warehouse, source: dict[str, str]) -> None:

@@ -12,7 +12,7 @@ import duckdb
 from pipelines.extract.ledger import CURRENT, FOLDED, MET, TIME, Ledger, forget_nameless
 from pipelines.extract.past import Past, Reading
 from pipelines.extract.raw import committed_syncs
-from pipelines.sql_text import quoted, scalar
+from pipelines.sql_text import attach_served, duckdb_errors, scalar
 from pipelines.warehouse import Warehouse
 
 MEMORY = "512MB"  # beyond it, what was met lies on disk
@@ -51,16 +51,22 @@ def open_ledger(warehouse: Warehouse, past: Past, reading: Reading | None = None
     """The knowledge to begin a sync with: what is served, and committed syncs that are not served yet.
 
     What a `reading` to go on with has met is known response by response.
+
+    Raises:
+        StorageError: the served file or a raw file is damaged, or the disk failed.
     """
     served = warehouse.served_file()
     folder = warehouse.work / "ledger"
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with duckdb.connect(config={"temp_directory": str(folder), "memory_limit": MEMORY}) as connection:
+        with (
+            duckdb_errors(),
+            duckdb.connect(config={"temp_directory": str(folder), "memory_limit": MEMORY}) as connection,
+        ):
             connection.execute(MET)
             connection.execute(f"set variable whole_since = {past.whole_since}")
             if served is not None:
-                connection.execute(f"attach {quoted(str(served))} as served (read_only)")
+                attach_served(connection, served)
             connection.execute(_NOTHING_SERVED if served is None else _SERVED)
             connection.execute(CURRENT)
             applied = scalar(connection, "select max(sync_id) from served.core.syncs") if served else 0

@@ -222,8 +222,12 @@ def committed_syncs(warehouse: Warehouse, after: int = 0) -> Iterator[tuple[Path
 
 
 def sync_folders(warehouse: Warehouse) -> list[Path]:
-    """The folders of all committed syncs, oldest first."""
-    return sorted(warehouse.raw.glob("synced_date=*/sync=*"), key=lambda path: path.name)
+    """The folders of all committed syncs, oldest first; what was moved aside under another name is none."""
+    return sorted(filter(_is_numbered, warehouse.raw.glob("synced_date=*/sync=*")), key=lambda path: path.name)
+
+
+def _is_numbered(folder: Path) -> bool:
+    return folder.name.rpartition("=")[2].isdecimal()
 
 
 def number_of(folder: Path) -> int:
@@ -233,7 +237,7 @@ def number_of(folder: Path) -> int:
 
 def newest_base(warehouse: Warehouse) -> Path | None:
     """The folder of the base that holds the most syncs; None if nothing was pruned."""
-    return max(warehouse.raw.glob("base=*"), key=number_of, default=None)
+    return max(filter(_is_numbered, warehouse.raw.glob("base=*")), key=number_of, default=None)
 
 
 def newest_sync(warehouse: Warehouse) -> SyncManifest | None:

@@ -9,6 +9,10 @@ create or replace macro success_sums(total, wait, processing, success, fail, sto
     'fail': cast(coalesce(sum(fail), 0) as bigint),
     'stop': cast(coalesce(sum(stop), 0) as bigint),
     'timeout': cast(coalesce(sum(timeout), 0) as bigint),
-    'finished': cast(coalesce(sum(finished(success, fail, timeout)), 0) as bigint),
+    'finished': finished(
+        cast(coalesce(sum(success), 0) as bigint),
+        cast(coalesce(sum(fail), 0) as bigint),
+        cast(coalesce(sum(timeout), 0) as bigint)
+    ),
     'clustered': clustered_sums(success, success + fail + timeout)
 }

@@ -2,8 +2,17 @@
 -- grain: one task that names the device
 -- parameters: device_id
 -- The platform counts devices, it does not list them by outcome: status and counters are the task's, not the device's.
+with tasks as (
+    select distinct operation_id -- a list may name a device twice
+    from core.operation_targets
+    where
+        target_type = 'device'
+        and target_id = cast(device_id as varchar)
+        and _target_hash = cast(md5_number(cast(device_id as varchar)) & 1048575 as integer)
+)
+
 select
-    targets.target_id as device_id, -- the device
+    cast(device_id as varchar) as device_id, -- the device
     outcomes.created_at, -- when the task was created, UTC
     outcomes.operation_id, -- the task's id
     outcomes.operation_type, -- firmware_upgrade or software_upgrade
@@ -15,10 +24,6 @@ select
     outcomes.total, -- devices that the task operates on
     outcomes.finished, -- success + fail + timeout of the task
     outcomes.success_rate -- success / finished of the task
-from core.operation_targets as targets
-inner join marts.operation_outcomes as outcomes on targets.operation_id = outcomes.operation_id
-where
-    targets.target_type = 'device'
-    and targets.target_id = device_id
-    and targets._target_hash = cast(md5_number(device_id) & 1048575 as integer)
+from tasks
+inner join marts.operation_outcomes as outcomes on tasks.operation_id = outcomes.operation_id
 order by outcomes.created_at, outcomes.operation_id

@@ -3,7 +3,8 @@
 -- window: created_at
 -- A task has counters at an age only if a sync met it at that age or before, and some sync finished around that moment:
 -- within an hour, or within 10 % of the age where that is more. They are those of that moment as syncs knew them; where
--- the only such sync came after it, those of that sync. An interrupted sync has not looked at everything.
+-- the only such sync came after it, those of that sync. An interrupted sync has not looked at everything. Numbers of
+-- syncs order states, not clocks.
 with looks as (
     select
         finished_at,
@@ -12,7 +13,7 @@ with looks as (
         select finished_at
         from core.syncs
         where mode <> 'interrupted'
-        union all
+        union
         select cast('-infinity' as timestamp) as finished_at
     ) as every_look
 ),
@@ -58,6 +59,7 @@ looked_by_task as (
 history as (
     select
         operation_id,
+        sync_id,
         observed_at,
         {
             'total': total,
@@ -74,10 +76,10 @@ history as (
 states as (
     select
         history.operation_id,
-        arg_max(history.counters, history.observed_at) filter (where history.observed_at <= looked_by_task.at_1_hour) as at_1_hour,
-        arg_max(history.counters, history.observed_at) filter (where history.observed_at <= looked_by_task.at_6_hours) as at_6_hours,
-        arg_max(history.counters, history.observed_at) filter (where history.observed_at <= looked_by_task.at_1_day) as at_1_day,
-        arg_max(history.counters, history.observed_at) filter (where history.observed_at <= looked_by_task.at_7_days) as at_7_days
+        arg_max(history.counters, history.sync_id) filter (where history.observed_at <= looked_by_task.at_1_hour) as at_1_hour,
+        arg_max(history.counters, history.sync_id) filter (where history.observed_at <= looked_by_task.at_6_hours) as at_6_hours,
+        arg_max(history.counters, history.sync_id) filter (where history.observed_at <= looked_by_task.at_1_day) as at_1_day,
+        arg_max(history.counters, history.sync_id) filter (where history.observed_at <= looked_by_task.at_7_days) as at_7_days
     from history
     inner join looked_by_task on history.operation_id = looked_by_task.operation_id
     group by history.operation_id

@@ -7,7 +7,8 @@
 -- met others. So a gap between syncs makes no task look stalled. An interrupted sync has not looked at everything, and a
 -- task with a custom policy has nothing to do before its window starts.
 -- Peers are the ended tasks of the 90 days before the last sync, each with its longest standstill: those of the same
--- type and model, or of the same type where there are fewer than 20. With fewer than 20 there too, nothing is said.
+-- type and model, or of the same type where there are fewer than 20. With fewer than 20 there too, nothing is said. Left
+-- out is whose standstills are not known: what the first sync met under way, and what was met only after it had ended.
 with looks as (
     select
         sync_id,
@@ -39,6 +40,14 @@ recent as (
             and outcomes.created_at >= last_look.finished_at - interval 90 day
             and outcomes.first_observed_at < coalesce(outcomes.stopped_at, last_look.finished_at)
         )
+),
+
+windows as (
+    select
+        operation_id,
+        start_at
+    from core.operation_policies
+    where execute_type = 'custom'
 ),
 
 observations as (
@@ -79,17 +88,21 @@ longest as (
         recent.model,
         recent.device_type,
         max(
-            epoch(changes.next_observed_at)
-            - epoch(greatest(recent.created_at, policies.start_at, coalesce(looks.previous_finished_at, changes.observed_at)))
+            greatest(
+                0.0,
+                epoch(changes.next_observed_at)
+                - epoch(greatest(recent.created_at, windows.start_at, looks.previous_finished_at))
+            )
         ) as seconds
     from changes
     inner join recent on changes.operation_id = recent.operation_id
     left join looks on changes.sync_id = looks.sync_id
-    left join core.operation_policies as policies on changes.operation_id = policies.operation_id
+    left join windows on changes.operation_id = windows.operation_id
     where
         not recent.is_active
         and changes.next_observed_at is not null
     group by recent.operation_id, recent.operation_type, recent.manufacturer_name, recent.model, recent.device_type
+    having bool_and(looks.previous_finished_at is not null or recent.created_at >= changes.observed_at)
 ),
 
 of_model as (
@@ -124,8 +137,8 @@ select
     outcomes.model, -- model of the targets
     outcomes.device_type, -- device type of the targets
     outcomes.file_version, -- version that the task installs
-    greatest(changes.observed_at, policies.start_at) as unchanged_since, -- platform's clock when a sync first met these counters, or the start of its window
-    epoch(last_look.finished_at) - epoch(greatest(changes.observed_at, policies.start_at)) as unchanged_seconds, -- from then to the last sync
+    greatest(changes.observed_at, windows.start_at) as unchanged_since, -- platform's clock when a sync first met these counters, or the start of its window
+    epoch(last_look.finished_at) - epoch(greatest(changes.observed_at, windows.start_at)) as unchanged_seconds, -- from then to the last sync
     coalesce(of_model.usual_seconds, of_type.usual_seconds) as usual_seconds, -- 95 % of the peers never stood still for longer
     coalesce(of_model.peers, of_type.peers) as peers, -- ended tasks compared with
     case when of_model.peers is null then 'type' else 'model' end as peers_share, -- what the peers share with the task: model, or only type
@@ -136,7 +149,7 @@ from changes
 cross join last_look
 inner join marts.operation_outcomes as outcomes on changes.operation_id = outcomes.operation_id
 inner join recent on changes.operation_id = recent.operation_id
-left join core.operation_policies as policies on changes.operation_id = policies.operation_id
+left join windows on changes.operation_id = windows.operation_id
 left join of_model
     on
         outcomes.operation_type is not distinct from of_model.operation_type

@@ -82,6 +82,11 @@ def test_a_device_has_its_tasks_in_order_and_nobody_elses(core):
     assert core.rows("from marts.device_history('d3')") == []
 
 
+def test_a_task_that_names_a_device_twice_is_one_of_its_tasks(core):
+    core.sync(1).task("t", success=2).aim("t", devices=["7", "7"]).marts()
+    assert [row["operation_id"] for row in core.rows("from marts.device_history(7)")] == ["t"]
+
+
 def test_progress_curves_show_each_change_at_its_age(core):
     core.looks(*hours(1, 2, 3))
     core.course(
@@ -172,6 +177,24 @@ def test_an_interrupted_sync_has_not_looked(core):
     core.course("a", (1, {"wait": 5}), (3, {"success": 5}), created_at=at("00:00:00"))
     core.marts()
     assert ages(core)[24] == (0, 1, 0, 0, 0)
+
+
+def test_two_looks_in_one_second_are_one_look(core):
+    core.looks(at("10:00:00"), at("10:00:00"), "2026-03-03 10:00:00")
+    core.course("a", (1, {"wait": 10}), (3, {"success": 10}), created_at=at("09:30:00"))
+    core.marts()
+    (row,) = core.rows("select at_1_hour, at_6_hours, at_1_day from marts.outcomes_at_age")
+    assert (row["at_1_hour"]["wait"], row["at_6_hours"], row["at_1_day"]) == (10, None, None)
+    assert ages(core)[6][:2] == (0, 1)
+
+
+@pytest.mark.parametrize("second", ["10:00:05", "10:00:03"])
+def test_numbers_of_syncs_order_states_where_the_clock_stood_still_or_went_back(core, second):
+    core.looks(at("10:00:05"), at(second), "2026-03-02 10:00:00")
+    core.course("a", (1, {"wait": 10}), (2, {"success": 10}), created_at=at("09:30:00"))
+    core.marts()
+    (row,) = core.rows("select at_1_hour, at_1_day from marts.outcomes_at_age")
+    assert (row["at_1_hour"]["success"], row["at_1_day"]["success"]) == (10, 10)
 
 
 def test_where_only_interrupted_syncs_looked_every_task_is_too_young(core):
@@ -306,6 +329,34 @@ def test_a_task_has_nothing_to_do_before_its_window_starts(core):
         core.insert("operation_policies", operation_id=operation_id, execute_type="custom", start_at=hours(start)[0])
     core.marts()
     assert {name: row["unchanged_since"] for name, row in stalled(core).items()} == {"due": hours(4)[0]}
+
+
+@pytest.mark.parametrize("execute_type", ["now", "device_online", None])
+def test_only_a_custom_policy_has_a_window(core, execute_type):
+    core.looks(*hours(*range(30)))
+    peers(core, 20, [1, 2, 3])
+    core.course("still", (1, {"wait": 5}), status="wait", created_at=at("00:00:00"))
+    core.insert("operation_policies", operation_id="still", execute_type=execute_type, start_at=hours(40)[0])
+    core.marts()
+    assert stalled(core)["still"]["unchanged_since"] == hours(0)[0]
+
+
+def test_what_the_first_sync_met_under_way_tells_nothing_of_standstills(core):
+    core.looks(*hours(2, 3, 4, 9))
+    peers(core, 20, [1, 2, 3])  # for two hours nobody looked
+    core.course("still", (2, {"wait": 5}), status="wait", created_at=at("02:30:00"))
+    core.marts()
+    assert stalled(core) == {}
+
+
+def test_a_peer_that_moved_before_its_window_stood_still_for_no_time(core):
+    core.looks(*hours(*range(30)))
+    peers(core, 20, [1, 2])
+    for (name,) in core.connection.execute("select operation_id from core.operations").fetchall():
+        core.insert("operation_policies", operation_id=name, execute_type="custom", start_at=hours(20)[0])
+    core.course("still", (5, {"wait": 5}), status="wait", created_at=at("00:00:00"))
+    core.marts()
+    assert stalled(core)["still"]["usual_seconds"] == 0
 
 
 def test_stalled_operations_can_be_picked_by_their_creation(core):

@@ -1,5 +1,6 @@
 """The statistics in SQL against independent implementations: scipy, numpy, and simulation."""
 
+import datetime as dt
 import math
 
 import numpy as np
@@ -54,6 +55,36 @@ def test_wilson_of_nothing_is_null_and_its_ends_are_exact(macros):
     assert macros.value("[wilson_lower(0, 0), wilson_upper(0, 0), wilson_lower(null, null)]") == [None, None, None]
     assert macros.value("wilson_lower(0, 10)") == 0
     assert macros.value("wilson_upper(10, 10)") == 1
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Shanghai", "America/New_York"])
+@pytest.mark.parametrize(
+    "instant",
+    [
+        "timestamptz '2026-03-02 00:00:00+00'",
+        "timestamptz '2026-03-02 08:00:00+08'",
+        "timestamp '2026-03-02 00:00:00'",
+        "date '2026-03-02'",
+        "'2026-03-02'",
+        "'2026-03-02T00:00:00Z'",
+    ],
+)
+def test_a_window_is_in_utc_whatever_zone_the_session_is_in(macros, zone, instant):
+    macros.connection.execute(f"set TimeZone = '{zone}'")
+    try:
+        assert macros.value(f"utc({instant})") == dt.datetime(2026, 3, 2)  # noqa: DTZ001 - as the file's timestamps are
+        assert macros.value("utc(null) is null and utc(timestamptz 'infinity') > utc('9999-01-01')")
+    finally:
+        macros.connection.execute("reset TimeZone")
+
+
+def test_counters_that_are_missing_count_as_none(macros):
+    (row,) = macros.rows(
+        "select unnest(success_measures(success_sums(10, 0, 0, success, fail, 0, timeout))) "
+        "from (values (9, 1, null), (8, 2, 0)) as tasks(success, fail, timeout)"
+    )
+    assert (row["success"], row["finished"], row["success_rate"]) == (17, 20, 0.85)
+    assert row["success_rate_lower"] < 0.85 < row["success_rate_upper"] < 1
 
 
 @pytest.mark.parametrize("degrees", [*range(1, 36), 60, 100, 1_000, 10**6])
