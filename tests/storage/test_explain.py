@@ -201,7 +201,7 @@ def test_a_raw_file_that_is_damaged_is_said_to_be(store):
     store.publish()
     file = next(folder.glob("records-*"))
     file.write_bytes(file.read_bytes()[:-9])
-    with pytest.raises(StorageError, match=r"can't be (found in|read)"):
+    with pytest.raises(StorageError, match=r"can't be read|not as many bytes"):
         explain_record(store.warehouse, "a")
 
 

@@ -117,6 +117,7 @@ def test_what_stands_still_and_what_is_under_way_is_there(store):
     ended = [each | {"stopTime": "20260304T121500Z"} for each in fleet(tasks=25, result=counters(success=2))]
     begun = [each | {"status": "processing", "staResult": counters(processing=2)} for each in ended]
     active = fleet("V2.0", tasks=1, status="processing", result=counters(success=1, processing=4))
+    store.sync([], at=T0 - dt.timedelta(minutes=10))  # what the first sync met under way is nobody's peer
     store.sync([*begun, *active], at=T0)
     store.sync([*begun, *active], at=T0 + dt.timedelta(minutes=10))
     store.sync([*ended, *active], at=T0 + dt.timedelta(minutes=20))
