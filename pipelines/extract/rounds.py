@@ -28,6 +28,7 @@ from pipelines.extract.sweep import MAX_REREADS, MAX_WIDTH, PageFacts, Sweep, ad
 from pipelines.extract.vanished import find_vanished
 
 CALLS_SPENT = "the calls that its plan allows were spent"
+NO_ORDER = "tasks are unknown in a list whose order can't be told: the next full sync reads it whole"
 
 
 def read_changes(scope: Scope) -> int | None:
@@ -48,6 +49,8 @@ def read_changes(scope: Scope) -> int | None:
             break
         known_before = known
     scope.unlocated = still_unknown(scope, plan)
+    if any(plan.probes.newest_first.get(name) is None for name in scope.unlocated):
+        scope.notes.append(NO_ORDER)
     return total
 
 

@@ -13,7 +13,7 @@ from pipelines.extract import plan
 from pipelines.extract.entries import SyncManifest
 from pipelines.extract.past import read_past
 from pipelines.extract.recovery import recover
-from pipelines.extract.rounds import CALLS_SPENT
+from pipelines.extract.rounds import CALLS_SPENT, NO_ORDER
 from pipelines.extract.sweep import MAX_REREADS
 from pipelines.extract.sync import run_sync
 from pipelines.progress import Silent
@@ -179,8 +179,18 @@ class Schedule:
             return
         if manifest.mode == "full":
             self.has_settled_in_full(manifest, known, truth, is_cut=is_cut, accept_removals=accept_removals)
-        elif CALLS_SPENT not in manifest.grade_evidence:
+        elif CALLS_SPENT not in manifest.grade_evidence and not self.is_too_long_without_order(manifest, truth):
             self.has_settled_by_change(manifest, known, truth)
+
+    def is_too_long_without_order(self, manifest: SyncManifest, truth: Records) -> bool:
+        """Whether a list was left that is longer than what may be read of one in no order: it waits, and says so.
+
+        Also where all tasks of its first page were created in the same second.
+        """
+        pages = -(-len(truth) // self.settings.page_size)
+        is_left = pages > plan.MAX_LOCATING_CALLS and NO_ORDER in manifest.grade_evidence
+        assert not is_left or manifest.grade == "unproven"
+        return is_left
 
     def has_settled_in_full(
         self, manifest: SyncManifest, known: Records, truth: Records, *, is_cut: bool, accept_removals: bool
