@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipelines.flatten import rows_at_most
 from pipelines.sql_text import quoted
 from pipelines.tables import OPERATION_TARGETS, TABLES, TEXT, Table
 from pipelines.warehouse import sha256_of, sync_to_disk
@@ -121,6 +122,9 @@ def _months_of(
 
 def _groups_of_months(connection: duckdb.DuckDBPyConnection, table: Table, months: set[str]) -> Iterator[list[str]]:
     """Months sorted together: few queries for small ones, no sort of more than `ROWS_PER_SORT` rows for large ones."""
+    if rows_at_most(connection, table) <= ROWS_PER_SORT:
+        yield sorted(months)
+        return
     sizes = connection.execute(f"select lake_month, count(*) from merged_{table.name} group by lake_month").fetchall()
     group: list[str] = []
     rows = 0

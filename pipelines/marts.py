@@ -15,7 +15,7 @@ from datetime import datetime
 import duckdb
 
 from pipelines.models import Model, column_comments, load, query_errors
-from pipelines.sql_text import quoted
+from pipelines.sql_text import column_types, quoted
 
 
 def build_marts(
@@ -62,12 +62,10 @@ def _comment(connection: duckdb.DuckDBPyConnection) -> None:
         f"comment on {load('marts')[name].kind} marts.{name} is {quoted(load('marts')[name].description)}"
         for name in comments
     ]
-    columns = connection.execute(
-        "select table_name, column_name from duckdb_columns() where schema_name = 'marts' and not internal"
-    ).fetchall()
     statements += [
         f"comment on column marts.{name}.{column} is {quoted(comments[name][column])}"
-        for name, column in columns
+        for name in comments
+        for column in column_types(connection, f"marts.{name}")
         if column in comments[name]
     ]
     connection.execute("; ".join(statements))

@@ -124,12 +124,11 @@ def create_records(connection: duckdb.DuckDBPyConnection, files: list[str], sour
 
 
 def _has_records(connection: duckdb.DuckDBPyConnection) -> bool:
-    return bool(
-        scalar(
-            connection,
-            "select count(*) from duckdb_tables() where table_name = 'records' and database_name = current_database()",
-        )
-    )
+    try:
+        scalar(connection, "from records limit 0")
+    except duckdb.CatalogException:
+        return False
+    return True
 
 
 def _empty_line() -> str:

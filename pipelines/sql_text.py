@@ -24,14 +24,20 @@ def scalar(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Any = No
     return rows[0][0] if rows else None
 
 
+def column_types(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:
+    """The columns of a table or view with their types; `duckdb_columns()` looks at every relation there is."""
+    rows = connection.execute(f"select column_name, column_type from (describe {relation})").fetchall()
+    return dict(rows)
+
+
 def insert_rows(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[object]) -> None:
     """Insert a few objects into a table by the names of its columns; what else they have is left out.
 
     They travel as JSON: making an Arrow table of Python objects imports pandas, which takes a third of a second.
     """
-    columns = connection.execute(f"select column_name, column_type from (describe {table})").fetchall()
-    structure = msgspec.json.encode([dict(columns)]).decode()
-    names = ", ".join(f"row.{name}" for name, _ in columns)
+    columns = column_types(connection, table)
+    structure = msgspec.json.encode([columns]).decode()
+    names = ", ".join(f"row.{name}" for name in columns)
     connection.execute(
         f"insert into {table} select {names} from (select unnest(from_json($rows, {quoted(structure)})) as row)",
         {"rows": msgspec.json.encode(rows).decode()},

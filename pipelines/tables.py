@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import duckdb
 import pyarrow as pa
 
+from pipelines.sql_text import column_types
+
 TEXT, BIGINT, INTEGER, BOOLEAN = pa.string(), pa.int64(), pa.int32(), pa.bool_()
 TIMESTAMP = pa.timestamp("us")
 MAP = pa.map_(TEXT, TEXT)
@@ -251,10 +253,13 @@ MONTHLY_TABLES = (OPERATIONS, OPERATION_TARGETS, OPERATION_POLICIES, OPERATION_R
 TABLES = (*MONTHLY_TABLES, SYNCS, QUARANTINE)
 
 
-def has_todays_columns(connection: duckdb.DuckDBPyConnection) -> bool:
+def has_todays_columns(connection: duckdb.DuckDBPyConnection, schema: str = "core") -> bool:
     """Whether a published file has every column of the registry; one that another version made may not."""
-    expected = {(table.name, column.name, column.duckdb_type) for table in TABLES for column in table.columns}
-    columns = connection.execute(
-        "select table_name, column_name, data_type from duckdb_columns() where schema_name = 'core' and not internal"
-    ).fetchall()
-    return expected <= set(columns)
+    try:
+        return all(
+            {(column.name, column.duckdb_type) for column in table.columns}
+            <= column_types(connection, f"{schema}.{table.name}").items()
+            for table in TABLES
+        )
+    except duckdb.CatalogException:
+        return False

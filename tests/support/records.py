@@ -1,5 +1,7 @@
 """OperationInfos as the platform documents them, and raw syncs made of them through the project's own raw store."""
 
+import atexit
+import functools
 import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -120,6 +122,13 @@ def make_settings(folder: Path, **values: Any) -> Settings:
     return Settings(_env_file=None, warehouse=folder / "warehouse", **values)
 
 
+@functools.cache
+def _reader() -> duckdb.DuckDBPyConnection:
+    """One for all files: opening a database of its own takes ten times as long as a query."""
+    atexit.register(_reader.cache_clear)  # DuckDB complains of connections that outlive it
+    return duckdb.connect(config={"threads": 1})
+
+
 class Store:
     """A warehouse whose syncs a test writes, and what is published of it."""
 
@@ -144,10 +153,14 @@ class Store:
 
     def rows(self, query: str, parameters: Any = None) -> list[dict[str, Any]]:
         """Rows of a query on the served file."""
-        with duckdb.connect(str(self.warehouse.served_file()), read_only=True) as connection:
-            cursor = connection.execute(query, parameters)
-            names = [column[0] for column in cursor.description]
-            return [dict(zip(names, values, strict=True)) for values in cursor.fetchall()]
+        with _reader().cursor() as connection:
+            connection.execute(f"attach '{self.warehouse.served_file()}' as served (read_only); use served")
+            try:
+                cursor = connection.execute(query, parameters)
+                names = [column[0] for column in cursor.description]
+                return [dict(zip(names, values, strict=True)) for values in cursor.fetchall()]
+            finally:
+                connection.execute("use memory; detach served")
 
     def row(self, query: str, parameters: Any = None) -> dict[str, Any]:
         (row,) = self.rows(query, parameters)
