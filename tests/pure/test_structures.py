@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.platform.judgement import judge
+from pipelines.platform.judgement import judge, judge_all
 from pipelines.platform.structures import decode_page, undocumented_fields
 from support.records import counters, encode, record, without
 
@@ -246,6 +246,23 @@ def test_whatever_a_record_holds_it_is_judged_and_never_an_exception(changes, st
     if judgement.broken_fields:
         assert (judgement.reason, judgement.operation_id is None) == (None, False)
     msgspec.json.encode(judgement)
+
+
+deep = json.loads("[" * 120 + "]" * 120)
+odd_records = st.one_of(
+    st.dictionaries(field_names, json_values, max_size=2).map(lambda changes: encode(record() | changes)),
+    st.dictionaries(st.sampled_from([*record("a")["targets"], "new"]), json_values, max_size=1).map(
+        lambda changes: encode(record() | {"targets": record()["targets"] | changes})
+    ),
+    st.sampled_from([{"new": deep}, {"extendPara": {"x": deep}}, {"extendPara": {"x": [1]}}]).map(
+        lambda changes: encode(record(**changes))
+    ),
+)
+
+
+@given(st.lists(st.just(encode(record())) | odd_records, max_size=5))
+def test_records_are_judged_together_as_one_by_one(records):
+    assert judge_all(records) == [judge(text) for text in records]
 
 
 @given(st.binary(max_size=200) | json_values.map(lambda value: json.dumps(value).encode()))

@@ -1,7 +1,6 @@
 """OperationInfos as the platform documents them, and raw syncs made of them through the project's own raw store."""
 
 import atexit
-import functools
 import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -23,6 +22,8 @@ from pipelines.warehouse import Warehouse
 
 T0 = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC)
 SOURCE = {"platform": "test"}
+_opened = []
+atexit.register(_opened.clear)  # DuckDB complains of connections that outlive it
 
 
 def counters(**values: Any) -> dict[str, Any]:
@@ -122,11 +123,11 @@ def make_settings(folder: Path, **values: Any) -> Settings:
     return Settings(_env_file=None, warehouse=folder / "warehouse", **values)
 
 
-@functools.cache
-def _reader() -> duckdb.DuckDBPyConnection:
+def _reader():
     """One for all files: opening a database of its own takes ten times as long as a query."""
-    atexit.register(_reader.cache_clear)  # DuckDB complains of connections that outlive it
-    return duckdb.connect(config={"threads": 1})
+    if not _opened:
+        _opened.append(duckdb.connect(config={"threads": 1}))
+    return _opened[0]
 
 
 class Store:
