@@ -1,12 +1,13 @@
 """What is known of the platform's tasks, before a sync and while it reads: which live, in which status, met when.
 
 What was known before is brought in by `opening`; what this sync meets is added response by response. All of it lies in
-a scratch database that spills to disk, never in Python.
+a scratch database that spills to disk, never in Python. It takes in what came while the next calls are on their way.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 
 import duckdb
@@ -67,10 +68,17 @@ class _Taken(msgspec.Struct, gc=False):
 
 
 class Ledger:
-    """Knowledge of one sync, whose responses are numbered from `first_response`. Not safe for threads."""
+    """Knowledge of one sync, whose responses are numbered from `first_response`. Not safe for threads.
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, first_response: int, *, is_served: bool) -> None:
+    `taker` is one thread: the connection is asked nothing before it has done its work.
+    """
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, first_response: int, taker: ThreadPoolExecutor, *, is_served: bool
+    ) -> None:
         self.connection = connection
+        self._taker = taker
+        self._taking: Future[object] | None = None
         self._is_served = is_served
         self.first_response = first_response
         self._knowledge: Knowledge | None = None
@@ -84,7 +92,7 @@ class Ledger:
         self._buffer.append(_Taken(page.entry.response, page.entry.sent_after, page.met))
         self._buffered_records += len(page.met)
         if self._buffered_records >= BUFFERED_RECORDS:
-            self.flush()
+            self._take_in()
 
     def add_gone(self, operation_id: str, response: int, sent_after: int, observed_at: datetime) -> None:
         """Take in that a look-up found no such task."""
@@ -97,11 +105,21 @@ class Ledger:
 
     def flush(self) -> None:
         """Bring what was added into the database; every question does it first."""
-        if not self._buffer:
-            return
-        self.connection.execute(_TAKE_IN, {"pages": msgspec.json.encode(self._buffer).decode()})
-        self._buffer.clear()
-        self._buffered_records = 0
+        self._take_in()
+        self._wait()
+
+    def _take_in(self) -> None:
+        self._wait()
+        if self._buffer:
+            pages = {"pages": msgspec.json.encode(self._buffer).decode()}
+            self._taking = self._taker.submit(self.connection.execute, _TAKE_IN, pages)
+            self._buffer.clear()
+            self._buffered_records = 0
+
+    def _wait(self) -> None:
+        if self._taking is not None:
+            self._taking.result()
+            self._taking = None
 
     def knowledge(self) -> Knowledge:
         """How many tasks live, by status."""

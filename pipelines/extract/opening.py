@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -62,6 +63,7 @@ def open_ledger(warehouse: Warehouse, past: Past, reading: Reading | None = None
         with (
             duckdb_errors(),
             duckdb.connect(config={"temp_directory": str(folder), "memory_limit": MEMORY}) as connection,
+            ThreadPoolExecutor(1, thread_name_prefix="ledger") as taker,
         ):
             connection.execute(MET)
             connection.execute(f"set variable whole_since = {past.whole_since}")
@@ -75,7 +77,7 @@ def open_ledger(warehouse: Warehouse, past: Past, reading: Reading | None = None
                 if manifest.sync_id == past.whole_since:
                     forget_nameless(connection, manifest.first_response)
                 _load(connection, sync)
-            yield Ledger(connection, past.next_response, is_served=served is not None)
+            yield Ledger(connection, past.next_response, taker, is_served=served is not None)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -8,41 +8,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from pipelines.platform.structures import OperateDevices, OperatePolicy, OperationInfo, OperationStaResult, Text
+from pipelines.platform.structures import OperateDevices, OperatePolicy, OperationInfo, OperationStaResult
 
 MAX_DEPTH = 100  # DuckDB refuses JSON nested deeper than 128
 
-
-class _Targets(OperateDevices, forbid_unknown_fields=True, gc=False):
-    pass
-
-
-class _Policy(OperatePolicy, forbid_unknown_fields=True, gc=False):
-    pass
-
-
-class _Results(OperationStaResult, forbid_unknown_fields=True, gc=False):
-    pass
-
-
-class _Shallow(OperationInfo, forbid_unknown_fields=True, gc=False):
-    """An OperationInfo with documented fields alone, in which nothing can be nested."""
-
-    targets: _Targets | None = None
-    policy: _Policy | None = None
-    sta_result: _Results | None = None
-    extend_para: dict[str, Text] | None = None
-
-
 _record_decoder = msgspec.json.Decoder(OperationInfo, strict=False)
 _records_decoder = msgspec.json.Decoder(list[OperationInfo], strict=False)
-_shallow_decoder = msgspec.json.Decoder(list[_Shallow], strict=False)
 
 
 class Judgement(msgspec.Struct, frozen=True, gc=False):
@@ -66,32 +42,21 @@ _TIMES_BEFORE_A_29TH = re.compile(
 
 def judge_all(records: list[bytes]) -> list[Judgement]:
     """Judge the records of a page; quick where all of them are what the documents say."""
-    operations = _operations(records)
-    if operations is None:
+    try:
+        operations = _records_decoder.decode(b"[" + b",".join(records) + b"]")
+    except (msgspec.DecodeError, RecursionError):
         return [judge(record) for record in records]
     times = [time for each in operations for time in (each.create_time, each.start_time, each.stop_time)]
     policies = [each.policy for each in operations if each.policy is not None]
     times += [time for policy in policies for time in (policy.start_time, policy.end_time)]
-    are_good = all(operation.operation_id != "" and operation.create_time for operation in operations) and _are_times(
-        list(filter(None, times))
+    are_good = (
+        all(operation.operation_id != "" and operation.create_time for operation in operations)
+        and max(map(_closing_brackets, records), default=0) <= MAX_DEPTH
+        and _are_times(list(filter(None, times)))
     )
     if not are_good:
         return [judge(record) for record in records]
     return [_good(operation, []) for operation in operations]
-
-
-def _operations(records: list[bytes]) -> Sequence[OperationInfo] | None:
-    """All records as what the documents say, or None if one of them is something else or nested too deeply."""
-    text = b"[" + b",".join(records) + b"]"
-    try:
-        return _shallow_decoder.decode(text)
-    except (msgspec.DecodeError, RecursionError):
-        pass
-    try:
-        operations = _records_decoder.decode(text)
-    except (msgspec.DecodeError, RecursionError):
-        return None
-    return operations if max(map(_closing_brackets, records)) <= MAX_DEPTH else None
 
 
 def _good(operation: OperationInfo, broken_fields: list[str]) -> Judgement:
