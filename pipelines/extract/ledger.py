@@ -70,13 +70,13 @@ class _Taken(msgspec.Struct, gc=False):
 class Ledger:
     """Knowledge of one sync, whose responses are numbered from `first_response`. Not safe for threads.
 
-    `taker` is one thread: the connection is asked nothing before it has done its work.
+    `taker` is one thread; who asks the database waits for it.
     """
 
     def __init__(
         self, connection: duckdb.DuckDBPyConnection, first_response: int, taker: ThreadPoolExecutor, *, is_served: bool
     ) -> None:
-        self.connection = connection
+        self._connection = connection
         self._taker = taker
         self._taking: Future[object] | None = None
         self._is_served = is_served
@@ -85,6 +85,13 @@ class Ledger:
         self._gone_at: dict[str, RemovalEntry] = {}
         self._buffer: list[_Taken] = []
         self._buffered_records = 0
+
+    @property
+    def database(self) -> duckdb.DuckDBPyConnection:
+        """The database, with all that was added."""
+        self._take_in()
+        self._wait()
+        return self._connection
 
     def add(self, page: StoredPage) -> None:
         """Take in the tasks of a response."""
@@ -96,23 +103,17 @@ class Ledger:
 
     def add_gone(self, operation_id: str, response: int, sent_after: int, observed_at: datetime) -> None:
         """Take in that a look-up found no such task."""
-        self.flush()
         self._knowledge = None
         self._gone_at[operation_id] = RemovalEntry(response, observed_at, operation_id)
-        self.connection.execute(
+        self.database.execute(
             "insert into met values (?, ?, ?, null, null, true, true)", [operation_id, response, sent_after]
         )
-
-    def flush(self) -> None:
-        """Bring what was added into the database; every question does it first."""
-        self._take_in()
-        self._wait()
 
     def _take_in(self) -> None:
         self._wait()
         if self._buffer:
             pages = {"pages": msgspec.json.encode(self._buffer).decode()}
-            self._taking = self._taker.submit(self.connection.execute, _TAKE_IN, pages)
+            self._taking = self._taker.submit(self._connection.execute, _TAKE_IN, pages)
             self._buffer.clear()
             self._buffered_records = 0
 
@@ -123,16 +124,14 @@ class Ledger:
 
     def knowledge(self) -> Knowledge:
         """How many tasks live, by status."""
-        self.flush()
         if self._knowledge is None:
-            rows = self.connection.execute("select status, count(*) from current group by status").fetchall()
+            rows = self.database.execute("select status, count(*) from current group by status").fetchall()
             self._knowledge = Knowledge(dict(rows))
         return self._knowledge
 
     def missed_active(self, since: int) -> list[str]:
         """Ids of tasks known as waiting or processing that no response from `since` on has met."""
-        self.flush()
-        rows = self.connection.execute(
+        rows = self.database.execute(
             "select operation_id from current where status in ('wait', 'processing') and has_id "
             "and operation_id not in (select operation_id from met where response >= $since) order by all",
             {"since": since},
@@ -141,7 +140,7 @@ class Ledger:
 
     def newer_than(self, operation_ids: Sequence[str]) -> dict[str, dict[str, int]]:
         """For each of these tasks, how many living ones of each status were created after it."""
-        rows = self.connection.execute(
+        rows = self.database.execute(
             """
             with lost as (select operation_id, created_at from current where operation_id in (select unnest($ids))),
             peers as (
@@ -171,7 +170,7 @@ class Ledger:
         """The fields of a served task that the API filters by, under the filters' names; None if it is not served."""
         if not self._is_served:
             return None
-        rows = self.connection.execute(
+        rows = self.database.execute(
             "select operation_type, device_type, model, manufacturer_name from served.core.operations "
             "where operation_id = ?",
             [operation_id],
@@ -181,28 +180,25 @@ class Ledger:
 
     def met_since(self, response: int) -> int:
         """How many different tasks were met from this response on."""
-        self.flush()
         return int(
-            scalar(self.connection, "select count(distinct operation_id) from met where response >= ?", [response])
+            scalar(self.database, "select count(distinct operation_id) from met where response >= ?", [response])
         )
 
     def not_met(self, since: int, limit: int | None = None) -> tuple[int, list[str]]:
         """Known living tasks that no response from `since` on has met: how many, and the ids of the first `limit`."""
-        self.flush()
         missing = (
             "from current where has_id and operation_id not in (select operation_id from met where response >= $since)"
         )
-        rows = self.connection.execute(
+        rows = self.database.execute(
             f"select operation_id {missing} order by all limit $limit", {"since": since, "limit": limit}
         ).fetchall()
-        return int(scalar(self.connection, f"select count(*) {missing}", {"since": since})), [each for (each,) in rows]
+        return int(scalar(self.database, f"select count(*) {missing}", {"since": since})), [each for (each,) in rows]
 
     def count_not_newer(self, status: str | None, created_at: str) -> int:
         """Living tasks of a status, or of any, that were not created after this (yyyyMMdd'T'HHmmss'Z')."""
-        self.flush()
         return int(
             scalar(
-                self.connection,
+                self.database,
                 "select count(*) from current where ($status is null or status = $status) "
                 f"and created_at <= {TIME.format('$created_at')}",
                 {"status": status, "created_at": created_at},
@@ -211,8 +207,7 @@ class Ledger:
 
     def not_met_between(self, status: str | None, after: str | None, until: str | None, since: int) -> list[str]:
         """Ids of living tasks of a status created after one instant and not after another, not met since a response."""
-        self.flush()
-        rows = self.connection.execute(
+        rows = self.database.execute(
             "select operation_id from current where ($status is null or status = $status) and has_id "
             f"and ($after is null or created_at > {TIME.format('$after')}) "
             f"and ($until is null or created_at <= {TIME.format('$until')}) "
@@ -223,8 +218,7 @@ class Ledger:
 
     def gone(self) -> list[RemovalEntry]:
         """Tasks that this sync found to be gone, and has not met since."""
-        self.flush()
-        rows = self.connection.execute(
+        rows = self.database.execute(
             "select operation_id from met where response >= ? group by operation_id having max_by(is_gone, response) "
             "order by all",
             [self.first_response],
@@ -234,19 +228,17 @@ class Ledger:
     def forget_gone(self) -> None:
         """Take back what `add_gone` said in this sync: these tasks still count as living."""
         self._knowledge = None
-        self.connection.execute("delete from met where is_gone and response >= ?", [self.first_response])
+        self.database.execute("delete from met where is_gone and response >= ?", [self.first_response])
 
     def has_records_without_id(self, since: int) -> bool:
         """Whether a response from `since` on held a record without an id."""
-        self.flush()
-        return bool(scalar(self.connection, "select count(*) from met where not has_id and response >= ?", [since]))
+        return bool(scalar(self.database, "select count(*) from met where not has_id and response >= ?", [since]))
 
     def begin_whole_reading(self, reading: Reading) -> None:
         """From now on a record without an id counts only if it was met in this reading."""
-        self.flush()
         self._knowledge = None
-        self.connection.execute(f"set variable whole_since = {reading.sync_id}")
-        forget_nameless(self.connection, reading.first_response)
+        self.database.execute(f"set variable whole_since = {reading.sync_id}")
+        forget_nameless(self.database, reading.first_response)
 
 
 def forget_nameless(connection: duckdb.DuckDBPyConnection, first_response: int) -> None:

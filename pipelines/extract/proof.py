@@ -77,7 +77,7 @@ def prove(
     if not totals or ledger.met_since(first_response) < min(total for _, _, total in totals):
         return None
     responses, batches, lengths = (list(column) for column in zip(*totals, strict=True))
-    rows = ledger.connection.execute(
+    rows = ledger.database.execute(
         _COUNTS,
         {
             "reading_since": reading_since,
