@@ -10,6 +10,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from pipelines.errors import PlatformError, SettingsError
+from pipelines.extract import ledger
 from pipelines.extract.raw import newest_sync
 from simulator.faults import Fault, Match
 from support.platforms import Site
@@ -41,6 +42,18 @@ def test_every_counter_and_target_is_published_as_served(make_site):
     assert {row["operation_id"]: row["ids"] for row in targets} == {
         name: task["targets"]["devices"] + task["targets"]["deviceGroups"] for name, task in truth.items()
     }
+
+
+@pytest.mark.parametrize("at_once", [1, 150, 250])
+def test_nothing_is_forgotten_however_many_records_are_taken_in_at_once(make_site, monkeypatch, at_once):
+    monkeypatch.setattr(ledger, "BUFFERED_RECORDS", at_once)
+    site = make_site(tasks=930)
+    assert site.sync().grade == "counted"
+    assert site.platform.remove([max(site.truth())])
+    assert site.sync(is_full=True).grade == "proven"
+    assert {row["operation_id"] for row in site.store.rows("from core.operations where removed_at is null")} == (
+        site.truth()
+    )
 
 
 @pytest.mark.parametrize("order", ["newest", "oldest", "random"])
