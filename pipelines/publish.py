@@ -8,6 +8,8 @@ Fails with `CheckFailedError` when a check of severity `error` finds rows: then 
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -69,7 +71,7 @@ def publish(settings: Settings, warehouse: Warehouse, reporter: Reporter, *, fro
     with storage_errors(f"publish in {warehouse.root}"), duckdb_errors():
         base = newest_base(warehouse)
         served = None if from_scratch else warehouse.served_file()
-        with scratch_database(warehouse, settings.memory_limit) as connection:
+        with _nothing_unfinished(warehouse), scratch_database(warehouse, settings.memory_limit) as connection:
             if served is not None and not _can_be_added_to(connection, served, base):
                 served = None
             last_applied = begin(connection, served, base, scratch=warehouse.work)
@@ -135,34 +137,27 @@ def _build(
 ) -> tuple[list[CheckResult], dict[str, int]]:
     """Make the next file beside its place; the name changes only when it is complete."""
     warehouse.published.mkdir(exist_ok=True)
-    file = _unfinished(warehouse)
-    for stray in (file, file.with_name(file.name + ".wal")):
-        stray.unlink(missing_ok=True)
-    try:
-        connection.execute("set wal_autocheckpoint = '1TB'")  # one at the end: nobody recovers an unfinished file
-        if sum(entry.rows for entry in files) < ROWS_PER_GROUP:  # else a third of the time goes for nothing
-            connection.execute("set threads = 1; set force_compression = 'uncompressed'")
-        connection.execute(
-            f"attach {quoted(str(file))} as unfinished "
-            f"(storage_version '{STORAGE_VERSION}', row_group_size {ROWS_PER_GROUP})"
-        )
-        connection.execute("use unfinished; detach served; detach memory")  # what was scratch is freed
-        create_core_tables(connection)
-        with ThreadPoolExecutor(LOADERS) as loaders:  # one compresses a small table beside a large one
-            counts = loaders.map(lambda table: _load(connection.cursor(), warehouse, table, files), TABLES)
-            rows = dict(zip([table.name for table in TABLES], counts, strict=True))
-        insert_rows(connection, "core._lake_files", files)
-        reporter.step("making the marts")
-        now = datetime.now(UTC).replace(tzinfo=None)
-        build_marts(connection, number, settings.target_success_rate, now)
-        reporter.step("running the checks")
-        checks = run_checks(connection)
-        refuse_if_failed(checks)
-        store_results(connection, checks)
-        connection.execute("checkpoint")
-    except BaseException:
-        file.unlink(missing_ok=True)
-        raise
+    connection.execute("set wal_autocheckpoint = '1TB'")  # one at the end: nobody recovers an unfinished file
+    if sum(entry.rows for entry in files) < ROWS_PER_GROUP:  # else a third of the time goes for nothing
+        connection.execute("set threads = 1; set force_compression = 'uncompressed'")
+    connection.execute(
+        f"attach {quoted(str(_unfinished(warehouse)))} as unfinished "
+        f"(storage_version '{STORAGE_VERSION}', row_group_size {ROWS_PER_GROUP})"
+    )
+    connection.execute("use unfinished; detach served; detach memory")  # what was scratch is freed
+    create_core_tables(connection)
+    with ThreadPoolExecutor(LOADERS) as loaders:  # one compresses a small table beside a large one
+        counts = loaders.map(lambda table: _load(connection.cursor(), warehouse, table, files), TABLES)
+        rows = dict(zip([table.name for table in TABLES], counts, strict=True))
+    insert_rows(connection, "core._lake_files", files)
+    reporter.step("making the marts")
+    now = datetime.now(UTC).replace(tzinfo=None)
+    build_marts(connection, number, settings.target_success_rate, now)
+    reporter.step("running the checks")
+    checks = run_checks(connection)
+    refuse_if_failed(checks)
+    store_results(connection, checks)
+    connection.execute("checkpoint")
     return checks, rows
 
 
@@ -241,3 +236,19 @@ def _drop_old(warehouse: Warehouse) -> None:
 
 def _unfinished(warehouse: Warehouse) -> Path:
     return warehouse.published / "unfinished.duckdb"
+
+
+@contextlib.contextmanager
+def _nothing_unfinished(warehouse: Warehouse) -> Iterator[None]:
+    """Drop what a crash left, and, once DuckDB has closed it, what fails now: file and .wal, the disk may be full."""
+    _drop_unfinished(warehouse)
+    try:
+        yield
+    except BaseException:
+        _drop_unfinished(warehouse)
+        raise
+
+
+def _drop_unfinished(warehouse: Warehouse) -> None:
+    for file in warehouse.published.glob(f"{_unfinished(warehouse).name}*"):
+        file.unlink()

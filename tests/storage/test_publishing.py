@@ -115,6 +115,32 @@ def test_a_lake_that_somebody_changed_is_written_again(ripe, expected, copy_of, 
     assert (store.everything(), store.lake_bytes()) == expected
 
 
+@pytest.mark.parametrize("megabytes", [0.3, 1.5, 2.5, 4.5])
+def test_a_publication_without_room_fails_with_one_line_and_leaves_nothing_behind(ripe, copy_of, megabytes):
+    store = copy_of(ripe)
+    served = store.warehouse.served_file()
+    script = (
+        "import resource, sys\n"
+        "from pipelines.cli import main\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, (int({megabytes} * 2**20),) * 2)\n"
+        "sys.argv[1:] = ['rebuild']\n"
+        "main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | {"IODM_WAREHOUSE": str(store.warehouse.root)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 4, done.stderr
+    assert "Traceback" not in done.stderr
+    assert store.warehouse.served_file() == served
+    assert list(store.warehouse.published.iterdir()) == [served]
+    assert not store.warehouse.work.exists()
+    store.publish()
+
+
 def test_a_publication_that_a_reader_has_open_stays_as_it_is(store):
     store.apply([record("a")])
     script = (
