@@ -28,7 +28,7 @@ from pipelines.platform.quota import Quota
 from pipelines.platform.refusals import gave_up, refused
 from pipelines.platform.structures import Page, decode_page, decode_record
 from pipelines.platform.tokens import Grant, Tokens
-from pipelines.platform.transport import open_transport
+from pipelines.platform.transport import open_transport, prepare
 from pipelines.settings import Settings, require_platform
 
 LIST_PATH = "/iodm/northbound/v1.5.0/operations"
@@ -233,7 +233,7 @@ class Client:
             headers["Authorization"] = f"Bearer {token}"
         if isinstance(data, Mapping):
             headers["Content-Type"] = "application/x-www-form-urlencoded"
-        request = _prepare(method, f"{self._settings.base_url}{path}", headers, data)
+        request = prepare(method, f"{self._settings.base_url}{path}", headers, data)
         deadline = time.monotonic() + self._settings.timeout_seconds
         with self.quota.slot():
             try:
@@ -262,19 +262,6 @@ class Client:
 
 def _decode_grant(body: bytes) -> Grant:
     return msgspec.json.decode(body, type=Grant, strict=False)
-
-
-def _prepare(
-    method: str, url: str, headers: Mapping[str, str], data: Mapping[str, str] | str | None
-) -> requests.PreparedRequest:
-    """As `requests.Request.prepare`, without cookies and hooks; with an empty body it takes four times as long."""
-    request = requests.PreparedRequest()
-    request.prepare_method(method)
-    request.prepare_url(url, None)
-    request.prepare_headers(headers)
-    if data is not None:
-        request.prepare_body(data, None)
-    return request
 
 
 def _read_until(answer: requests.Response, deadline: float) -> bytes:

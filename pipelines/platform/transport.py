@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import requests
@@ -53,6 +53,19 @@ def open_transport(settings: Settings, session: requests.Session | None = None) 
     options: dict[str, Any] = {**session.merge_environment_settings(url, {}, True, verify, cert)}  # noqa: FBT003
     timeout = (min(CONNECT_TIMEOUT_SECONDS, settings.timeout_seconds), settings.timeout_seconds)
     return functools.partial(session.get_adapter(f"{url}/").send, timeout=timeout, **options)
+
+
+def prepare(
+    method: str, url: str, headers: Mapping[str, str], data: Mapping[str, str] | str | None
+) -> requests.PreparedRequest:
+    """As `requests.Request.prepare`, in a quarter of the time for a GET: without cookies, hooks and an empty body."""
+    request = requests.PreparedRequest()
+    request.prepare_method(method)
+    request.prepare_url(url, None)
+    request.prepare_headers(headers)
+    if data is not None:
+        request.prepare_body(data, None)
+    return request
 
 
 def _client_certificate(settings: Settings) -> str | tuple[str, str] | None:
