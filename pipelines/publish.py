@@ -138,7 +138,7 @@ def _build(
     """Make the next file beside its place; the name changes only when it is complete."""
     warehouse.published.mkdir(exist_ok=True)
     connection.execute("set wal_autocheckpoint = '1TB'")  # one at the end: nobody recovers an unfinished file
-    if sum(entry.rows for entry in files) < ROWS_PER_GROUP:  # else a third of the time goes for nothing
+    if sum(entry.rows for entry in files) < ROWS_PER_GROUP:  # else a fifth of the time goes for nothing
         connection.execute("set threads = 1; set force_compression = 'uncompressed'")
     connection.execute(
         f"attach {quoted(str(_unfinished(warehouse)))} as unfinished "
