@@ -198,7 +198,7 @@ def _merged(table: Table) -> str:
 
 
 def rows_at_most(connection: duckdb.DuckDBPyConnection, table: Table) -> int:
-    """A bound on the rows of `merged_<table>`; counting them takes a small publication a tenth of its time."""
+    """A bound on the rows of `merged_<table>`; counting them takes a small publication a twentieth of its time."""
     new = {
         OPERATION_TARGETS: "sum(named_device_count + device_group_count) from tasks",
         OPERATION_HISTORY: "count(*) from new_history",

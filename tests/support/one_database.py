@@ -18,7 +18,7 @@ class OneDatabase:
         self._connected = 0
 
     @contextlib.contextmanager
-    def connect(self, file: str = ":memory:", config: Any = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    def connect(self, file: str = ":memory:", *, read_only: bool = False, config: Any = None) -> Iterator[Any]:
         """As `with duckdb.connect(…) as connection`."""
         self._connected += 1
         if self._connected % RENEWED_AFTER == 0:
@@ -26,7 +26,7 @@ class OneDatabase:
             self._instance = self._open(config={"threads": 1})
         name = f"database_{self._connected}"
         with self._instance.cursor() as connection:
-            connection.execute(f"attach '{file}' as {name}; use {name}")
+            connection.execute(f"attach '{file}' as {name} {'(read_only)' if read_only else ''}; use {name}")
             try:
                 yield connection
             finally:
@@ -35,3 +35,4 @@ class OneDatabase:
     def close(self) -> None:
         """Let go of it."""
         self._instance.close()
+        del self._instance

@@ -7,8 +7,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from pipelines.extract.entries import Beginning, Origin, RemovalEntry, SyncManifest
 from pipelines.extract.raw import RawWriter, newest_sync, prepare
 from pipelines.platform.client import LIST_PATH, Reply
@@ -19,11 +17,12 @@ from pipelines.prune import plan, prune
 from pipelines.publish import Publication, publish
 from pipelines.settings import Settings
 from pipelines.warehouse import Warehouse
+from support.one_database import OneDatabase
 
 T0 = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC)
 SOURCE = {"platform": "test"}
-_opened = []
-atexit.register(_opened.clear)  # DuckDB complains of connections that outlive it
+_files = OneDatabase()
+atexit.register(_files.close)
 
 
 def counters(**values: Any) -> dict[str, Any]:
@@ -123,13 +122,6 @@ def make_settings(folder: Path, **values: Any) -> Settings:
     return Settings(_env_file=None, warehouse=folder / "warehouse", **values)
 
 
-def _reader():
-    """One for all files: opening a database of its own takes ten times as long as a query."""
-    if not _opened:
-        _opened.append(duckdb.connect(config={"threads": 1}))
-    return _opened[0]
-
-
 class Store:
     """A warehouse whose syncs a test writes, and what is published of it."""
 
@@ -154,14 +146,10 @@ class Store:
 
     def rows(self, query: str, parameters: Any = None) -> list[dict[str, Any]]:
         """Rows of a query on the served file."""
-        with _reader().cursor() as connection:
-            connection.execute(f"attach '{self.warehouse.served_file()}' as served (read_only); use served")
-            try:
-                cursor = connection.execute(query, parameters)
-                names = [column[0] for column in cursor.description]
-                return [dict(zip(names, values, strict=True)) for values in cursor.fetchall()]
-            finally:
-                connection.execute("use memory; detach served")
+        with _files.connect(str(self.warehouse.served_file()), read_only=True) as connection:
+            cursor = connection.execute(query, parameters)
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, values, strict=True)) for values in cursor.fetchall()]
 
     def row(self, query: str, parameters: Any = None) -> dict[str, Any]:
         (row,) = self.rows(query, parameters)
