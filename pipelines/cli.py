@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 import sys
 from dataclasses import asdict
+from io import TextIOWrapper
 
 import click
 import msgspec
@@ -21,16 +23,28 @@ from pipelines.cli_explain import explain
 from pipelines.errors import IodmError
 from pipelines.progress import reporting
 from pipelines.settings import load_settings
-from pipelines.warehouse import Warehouse, open_warehouse
+from pipelines.warehouse import Warehouse, open_warehouse, storage_errors
 
 UNEXPECTED = 70  # EX_SOFTWARE of sysexits.h: a fault of this program, not of what it was given
+INTERRUPTED = 130  # what a shell says of a program that Ctrl-C ended
+READER_LEFT = 141  # what a shell says of a program whose reader had enough, as in `iodm report | head -1`
 
 
 log = logging.getLogger("iodm")
 
 
-class _WithSimulator(click.Group):
+class _Commands(click.Group):
     """Loads the simulator only for those who ask for it: it takes as long to import as everything else."""
+
+    def invoke(self, ctx: click.Context) -> int | None:
+        """Run a command; where nobody reads on, click would end with 1, which is a failed check."""
+        code = None
+        try:
+            code = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            code = code or READER_LEFT
+        return code
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All commands, the simulator's among them."""
@@ -45,7 +59,7 @@ class _WithSimulator(click.Group):
         return super().get_command(ctx, cmd_name)
 
 
-@click.group(cls=_WithSimulator, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="iodm-warehouse")
 @click.option("--debug", is_flag=True, help="Show tracebacks and every log line.")
 def cli(*, debug: bool) -> None:
@@ -96,7 +110,7 @@ def demo() -> None:
     help="Exit with 1 on warnings, quarantined records or an unproven grade; publishes all the same.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-def sync(*, full: bool, accept_removals: bool, strict: bool, as_json: bool) -> None:
+def sync(*, full: bool, accept_removals: bool, strict: bool, as_json: bool) -> int:
     """Read what changed on the platform since the last sync, and publish the result."""
     from pipelines.hold import summary_of_hold  # noqa: PLC0415
     from pipelines.run import sync as run_sync  # noqa: PLC0415 - keeps `iodm report` quick
@@ -141,8 +155,7 @@ def sync(*, full: bool, accept_removals: bool, strict: bool, as_json: bool) -> N
     if summary["held"]:
         click.echo(f"{summary['held']['message']}.", err=True)
     _say_warnings(manifest.grade, manifest.quarantined, {check.name: check.offending_rows for check in warnings})
-    if strict and (warnings or manifest.quarantined or manifest.grade == "unproven"):
-        sys.exit(1)
+    return int(strict and bool(warnings or manifest.quarantined or manifest.grade == "unproven"))
 
 
 @cli.command()
@@ -157,7 +170,7 @@ def plan() -> None:
 
 @cli.command()
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
-def doctor(*, as_json: bool) -> None:
+def doctor(*, as_json: bool) -> int:
     """Look at settings, disk, lock, published file, TLS, login and quota; makes a login and one count probe."""
     from pipelines.doctor import diagnose  # noqa: PLC0415
 
@@ -168,7 +181,7 @@ def doctor(*, as_json: bool) -> None:
             click.echo(f"{finding.result:<5} {finding.item:<15} {finding.text}")
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
-    sys.exit(next((finding.exit_code for finding in findings if finding.exit_code), 0))
+    return next((finding.exit_code for finding in findings if finding.exit_code), 0)
 
 
 @cli.command()
@@ -263,26 +276,38 @@ for command in (report, status, sql, check, explain, backtest):
 
 def main() -> None:
     """Run the command line and exit with the code of what happened."""
-    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
-    is_debugging = len(arguments) < len(sys.argv) - 1
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 shows what it can
+    elif sys.stdout is None:  # closed, as in `iodm sync >&-`
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
+    code = _run([argument for argument in sys.argv[1:] if argument != "--debug"], is_debugging="--debug" in sys.argv)
     try:
-        code = cli.main(["--debug", *arguments] if is_debugging else arguments, prog_name="iodm", standalone_mode=False)
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python would try again, and complain
+    sys.exit(code)
+
+
+def _run(arguments: list[str], *, is_debugging: bool) -> int:
+    try:
+        with storage_errors("write what this prints"):  # the warehouse's files have errors of their own
+            code = cli.main(["--debug"] * is_debugging + arguments, prog_name="iodm", standalone_mode=False)
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted; what was published is still served.", err=True)
-        sys.exit(130)
+        return INTERRUPTED
     except IodmError as error:
         if is_debugging:
             raise
         click.echo(f"Error: {error}.", err=True)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except Exception as error:  # what no one foresaw; a traceback is for those who ask for it
         if is_debugging:
             raise
         click.echo(
             f"Error: unexpected {type(error).__name__}: {error}. Run it again with --debug, and report it.", err=True
         )
-        sys.exit(UNEXPECTED)
-    sys.exit(code if isinstance(code, int) else 0)
+        return UNEXPECTED
+    return code or 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -106,7 +105,7 @@ def sql(*, query: str, output_format: str) -> None:
 @click.command()
 @click.option("--strict", is_flag=True, help="Exit with 1 on warnings too.")
 @format_option
-def check(*, strict: bool, output_format: str) -> None:
+def check(*, strict: bool, output_format: str) -> int:
     """Run the data checks of sql/checks on the published file."""
     from pipelines.output import show  # noqa: PLC0415
     from pipelines.report import Result  # noqa: PLC0415
@@ -123,8 +122,7 @@ def check(*, strict: bool, output_format: str) -> None:
         for each in results
     ]
     show(Result(["result", "check", "offending_rows", "example"], rows), output_format)
-    if any(not each.passed and (strict or each.severity == "error") for each in results):
-        sys.exit(1)
+    return int(any(not each.passed and (strict or each.severity == "error") for each in results))
 
 
 def show_report(

@@ -120,7 +120,9 @@ def _show_table(result: Result) -> None:
     for row in result.rows:
         table.add_row(*(_cell(name, value) for name, value in zip(result.columns, row, strict=True)))
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 10_000)  # a pipe has no width to fold to
-    console.print(table)
+    with console.capture() as text:  # rich would exit where nobody reads on
+        console.print(table)
+    click.echo(text.get(), nl=False)
     if not result.rows:
         click.echo("No rows.", err=True)
 

@@ -15,7 +15,7 @@ import pytest
 
 from simulator.faults import Fault, Match
 from simulator.process import SimulatorProcess
-from support.commands import FROZEN, Iodm
+from support.commands import FROZEN, IODM, Iodm
 
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parent.parent.parent
@@ -68,6 +68,42 @@ def test_reports_say_the_same_in_every_format(synced, by):
     assert "verdict" in table
     until = json.loads(synced.ok("report", "--by", by, "--until", "2000-01-01", "--format", "json"))
     assert until == []
+
+
+@pytest.mark.parametrize(
+    "command", [["report"], ["status", "--json"], ["sql", "from core.operations", "--format", "csv"]]
+)
+def test_a_reader_that_has_had_enough_is_no_error(synced, command):
+    process = synced.start(*command)
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait(60) == 141, "as a shell says of a program whose reader left"
+    process.stderr.close()
+
+
+@pytest.mark.parametrize("output_format", ["table", "csv", "json"])
+def test_output_that_finds_no_room_is_an_error_of_storage(synced, output_format):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [IODM, "report", "--format", output_format],
+            env=synced.environment(),
+            cwd=synced.folder,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 4
+    assert done.stderr == (
+        "Error: can't write what this prints: No space left on device. "
+        "Free some space, then run it again: nothing is lost.\n"
+    )
+
+
+def test_a_terminal_without_utf_8_shows_what_it_can(synced):
+    query = "select '水表' as device_type"
+    for output_format in ("csv", "table"):
+        assert r"\u6c34\u8868" in synced.ok("sql", query, "--format", output_format, PYTHONIOENCODING="latin-1")
 
 
 def test_status_and_check_say_whether_to_trust_it(synced):
