@@ -16,7 +16,15 @@ from pipelines.errors import StorageError
 from pipelines.extract.entries import QuarantineEntry
 from pipelines.extract.raw import newest_base, number_of, sync_folders
 from pipelines.platform.judgement import judge
-from pipelines.records import MAX_RECORD_BYTES, POSITIONS_PER_RESPONSE, RESTORE, quarantined, record_files
+from pipelines.records import (
+    MAX_RECORD_BYTES,
+    POSITIONS_PER_RESPONSE,
+    RESTORE,
+    SYNC_OF_FILE,
+    pages_of,
+    quarantined,
+    record_files,
+)
 from pipelines.sql_text import insert_rows, scalar
 from pipelines.warehouse import Warehouse
 
@@ -50,8 +58,7 @@ _KEPT = """
     inner join wanted on lines.operation_id = wanted.operation_id
 """
 _RECORDS = (
-    _KEPT.format(read=f"{_READ}, hive_partitioning = true, hive_types = {{'sync': BIGINT}}")
-    + " and lines.sync = wanted.sync_id"
+    _KEPT.format(read=f"{_READ}, hive_partitioning = false, filename = true") + f" and {SYNC_OF_FILE} = wanted.sync_id"
 )
 # A base holds each task's newest record, of the sync that first met its content.
 _BASE_RECORDS = (
@@ -61,21 +68,6 @@ _BASE_RECORDS = (
         on tasks.position = lines.response * {POSITIONS_PER_RESPONSE} + lines.index and tasks.sync_id = wanted.sync_id
     """
 )
-# Records are one closed frame per page: a file of another size than its pages say is torn, and reads as a shorter one.
-_FRAME_BYTES = f"""
-    select filename, sum(frame_bytes)
-    from read_json(
-        $files, {_READ}, columns = {{frame_bytes: 'BIGINT'}}, hive_partitioning = false, filename = true
-    )
-    group by filename
-"""
-_RESPONSES = f"""
-    insert into responses
-    from read_json(
-        $files, {_READ}, columns = {{response: 'BIGINT', request: 'VARCHAR', sha256: 'VARCHAR'}},
-        hive_partitioning = false
-    )
-"""
 
 
 def collect_evidence(connection: duckdb.DuckDBPyConnection, warehouse: Warehouse) -> None:
@@ -95,10 +87,8 @@ def collect_evidence(connection: duckdb.DuckDBPyConnection, warehouse: Warehouse
             connection.execute(_RECORDS, {"files": records})
         if base and (records := record_files(base)):
             connection.execute(_BASE_RECORDS, {"files": records, "tasks": str(base / "tasks.parquet")})
-        if folders:
-            pages = [str(folder / "pages.jsonl") for folder in folders.values()]
-            connection.execute(_RESPONSES, {"files": pages})
-            _refuse_torn(dict(connection.execute(_FRAME_BYTES, {"files": pages}).fetchall()))
+        for folder in folders.values():
+            insert_rows(connection, "responses", _responses(folder))
     except duckdb.IOException as error:
         raise StorageError(f"raw records can't be read: {error}", advice=RESTORE) from error
     set_aside = [
@@ -117,11 +107,12 @@ def collect_evidence(connection: duckdb.DuckDBPyConnection, warehouse: Warehouse
         raise StorageError(f"{torn:,} records that syncs received can't be found in {warehouse.raw}", advice=RESTORE)
 
 
-def _refuse_torn(frame_bytes: dict[str, int]) -> None:
-    for pages, expected in frame_bytes.items():
-        folder = Path(pages).parent
-        if sum(Path(file).stat().st_size for file in record_files(folder)) != expected:
-            raise StorageError(f"the records in {folder} are not as many bytes as were received", advice=RESTORE)
+def _responses(folder: Path) -> list[dict[str, object]]:
+    """The responses of a sync. A page's records are one closed frame: a file of another size reads as a shorter one."""
+    pages = pages_of(folder)
+    if sum(Path(file).stat().st_size for file in record_files(folder)) != sum(page.frame_bytes for page in pages):
+        raise StorageError(f"the records in {folder} are not as many bytes as were received", advice=RESTORE)
+    return [{"response": page.response, "request": page.request, "sha256": page.sha256} for page in pages]
 
 
 def _insert_set_aside(connection: duckdb.DuckDBPyConnection, entries: list[tuple[int, QuarantineEntry]]) -> None:

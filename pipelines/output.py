@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import sys
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import click
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from pipelines.report import Result
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:  # who only prints a report need not load what makes calls
     from pipelines.extract.forecast import Forecast
     from pipelines.platform.quota import Quota
 
+LARGE = 1_000  # from here on a number is shown without decimals
 _PERCENT = ("rate", "lower", "upper", "share", "limit", "centre")
 
 
@@ -116,9 +119,10 @@ def _show_table(result: Result) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for index, name in enumerate(result.columns):
         is_number = any(isinstance(row[index], int | float) for row in result.rows)
-        table.add_column(name.replace("_", " "), justify="right" if is_number else "left", overflow="fold")
+        header = Text(name.replace("_", " "))  # as it is: rich would read `[old]` and `:car:` as orders
+        table.add_column(header, justify="right" if is_number else "left", overflow="fold")
     for row in result.rows:
-        table.add_row(*(_cell(name, value) for name, value in zip(result.columns, row, strict=True)))
+        table.add_row(*(Text(_cell(name, value)) for name, value in zip(result.columns, row, strict=True)))
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 10_000)  # a pipe has no width to fold to
     with console.capture() as text:  # rich would exit where nobody reads on
         console.print(table)
@@ -131,12 +135,19 @@ def _cell(name: str, value: Any) -> str:  # noqa: ANN401 - whatever a query sele
     if value is None:
         return "-"
     if isinstance(value, float):
-        if name.endswith("_seconds"):
-            return str(timedelta(seconds=round(value)))
-        is_share = name.endswith(_PERCENT) or name.startswith(("rate_", "share_"))
-        return f"{value:.1%}" if is_share else f"{value:,.4g}"
+        return _float(name, value)
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S}"
     return str(value)
+
+
+def _float(name: str, value: float) -> str:
+    if not math.isfinite(value):
+        return str(value)
+    if name.endswith("_seconds"):
+        return str(timedelta(seconds=round(value)))
+    if abs(value) <= 1 and (name.endswith(_PERCENT) or name.startswith(("rate_", "share_"))):
+        return f"{value:.1%}"
+    return f"{value:,.0f}" if abs(value) >= LARGE else f"{value:,.4g}"

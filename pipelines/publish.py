@@ -35,6 +35,7 @@ STORAGE_VERSION = "v1.2.0"  # clients from DuckDB 1.2 on can open it
 KEPT_NEWEST, KEPT_DAYS = 3, 7
 ROWS_PER_GROUP = 61_440  # half of DuckDB's: a table is compressed while it is loaded from its first full group on
 LOADERS = 2
+MONTH_OF_FILE = "regexp_extract(filename, 'created_month=([^/]*)/[^/]*$', 1)"  # folders above may be named so too
 COMPRESSION = {"target_id": "fsst", "target_type": "dictionary"}  # what DuckDB chooses too, after trying all
 LAKE_MANIFEST = {
     "table_name": ("VARCHAR", "the core table"),
@@ -193,16 +194,12 @@ def _load(connection: duckdb.DuckDBPyConnection, warehouse: Warehouse, table: Ta
     paths = [str(entry.path(warehouse.lake)) for entry in files if entry.table_name == table.name]
     if not paths:
         return 0
-    columns = ", ".join(column.name for column in table.columns)
-    hive = (
-        "hive_partitioning = true, hive_types = {'created_month': VARCHAR}"
-        if table.is_monthly
-        else "hive_partitioning = false"
-    )
+    columns = ", ".join(MONTH_OF_FILE if column.name == "created_month" else column.name for column in table.columns)
     return int(
         scalar(
             connection,
-            f"insert into unfinished.core.{table.name} select {columns} from read_parquet($paths, {hive})",
+            f"insert into unfinished.core.{table.name} select {columns} "
+            "from read_parquet($paths, hive_partitioning = false, filename = true)",
             {"paths": paths},
         )
     )

@@ -48,9 +48,10 @@ LINES = f"""
     columns = {{{", ".join(f"{name}: '{type_}'" for name, type_ in LINE_TYPES.items())}}},
     maximum_object_size = {MAX_RECORD_BYTES}
 """
-OF_SYNCS = f"""
-    read_json({LINES}, hive_partitioning = true, hive_types = {{'sync': BIGINT, 'synced_date': VARCHAR}})
-"""
+SYNC_OF_FILE = (
+    r"cast(regexp_extract(filename, 'sync=(\d+)/[^/]*$', 1) as bigint)"  # who names a folder above so has no say
+)
+OF_SYNCS = f"(select *, {SYNC_OF_FILE} as sync from read_json({LINES}, hive_partitioning = false, filename = true))"
 
 
 def batches(syncs: Iterable[tuple[Path, SyncManifest]]) -> Iterator[list[tuple[Path, SyncManifest]]]:
@@ -137,19 +138,22 @@ def _empty_line() -> str:
 
 def _check_pages(folder: Path, manifest: SyncManifest) -> None:
     """Compare the manifest with `pages.jsonl`: a file cut short is noticed here, before anything is made of it."""
-    try:
-        entries = [
-            msgspec.json.decode(line, type=PageEntry) for line in (folder / "pages.jsonl").read_bytes().splitlines()
-        ]
-        found = (len(entries), sum(entry.records for entry in entries))
-    except (msgspec.DecodeError, FileNotFoundError):
-        found = (0, 0)
+    entries = pages_of(folder)
+    found = (len(entries), sum(entry.records for entry in entries))
     if found != (manifest.pages, manifest.records):
         raise StorageError(
             f"{folder / 'pages.jsonl'} is torn: {found[0]:,} responses with {found[1]:,} records, "
             f"expected {manifest.pages:,} with {manifest.records:,}",
             advice=RESTORE,
         )
+
+
+def pages_of(folder: Path) -> list[PageEntry]:
+    """The responses of a sync; none where the file is torn, which fits no manifest."""
+    try:
+        return msgspec.json.Decoder(PageEntry).decode_lines((folder / "pages.jsonl").read_bytes())
+    except (msgspec.DecodeError, FileNotFoundError):
+        return []
 
 
 def quarantined(file: Path) -> list[QuarantineEntry]:

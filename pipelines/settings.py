@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
@@ -56,8 +57,26 @@ class Settings(Schedule):
     warehouse: Path = Path("warehouse")
     memory_limit: Annotated[str, Field(pattern=r"^\d+(\.\d+)? ?([KMGT]i?B)$")] = "1GB"
     target_success_rate: Annotated[float, Field(gt=0, lt=1)] = 0.95
-    resume_hours: Annotated[float, Field(ge=0)] = 24
+    resume_hours: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 24
     alert_webhook: SecretStr | None = None
+
+    @field_validator("app_id", "access_token", mode="before")
+    @classmethod
+    def _is_fit_for_a_header(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        text = value.strip()  # files of secrets end with a line break
+        if not (text.isascii() and text.isprintable()):
+            raise ValueError("it has characters that a header can't carry, quotes or dashes of a text editor perhaps")
+        return text
+
+    @field_validator("warehouse")
+    @classmethod
+    def _is_no_pattern(cls, value: Path) -> Path:
+        folder = value.expanduser()
+        if set("*?\\") & set(str(folder.absolute())):
+            raise ValueError("DuckDB takes `*`, `?` and `\\` in a folder's name for a pattern: choose another folder")
+        return folder
 
     @field_validator("alert_webhook")
     @classmethod
@@ -71,11 +90,13 @@ class Settings(Schedule):
     def _is_https_or_loopback(cls, value: str | None) -> str | None:
         if value is None:
             return None
+        value = value.strip()
         parts = urlsplit(value)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/") or parts.username:
+        is_host = re.fullmatch(r"[\w.:-]+", parts.hostname or "")
+        if parts.scheme not in {"http", "https"} or not is_host or parts.path.strip("/") or parts.username:
             raise ValueError("write https://host:8743, without a path")
         _ = parts.port  # raises ValueError for a port that is none
-        if parts.scheme == "http" and not _is_loopback(parts.hostname):
+        if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
             raise ValueError("plain http to another machine would send the secret in clear: write https://")
         return value.rstrip("/")
 
@@ -169,4 +190,6 @@ def _describe(problem: dict[str, object]) -> str:
     location = problem["loc"]
     if not isinstance(location, tuple) or not location:
         return message
+    if problem["type"] == "string_pattern_mismatch":
+        message = f"write it like {Settings.model_fields[location[0]].default!r}"
     return f"IODM_{str(location[0]).upper()}: {message}"

@@ -184,7 +184,7 @@ def _texts_of_records(text: str) -> list[str]:
             place = _next_token(text, place + 1)
             while text[place] != "]":
                 _, end = decoder.raw_decode(text, place)
-                records.append(" ".join(text[place:end].splitlines()))
+                records.append(text[place:end].replace("\r", " ").replace("\n", " "))
                 place = _next_token(text, end)
                 place = _next_token(text, place + 1) if text[place] == "," else place
             place += 1

@@ -62,7 +62,7 @@ def results():
 
 
 def exit_code():
-    return CliRunner().invoke(cli, ["doctor"]).exit_code
+    return CliRunner().invoke(cli, ["doctor"], standalone_mode=False).return_value
 
 
 def test_before_the_first_sync_everything_is_ok_and_one_login_and_one_probe_are_made(warehouse, simulator):

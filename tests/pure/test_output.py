@@ -1,4 +1,4 @@
-"""Rows as CSV: what programs read back."""
+"""Rows as CSV, which programs read back, and as a table, which people read."""
 
 import csv
 import json
@@ -14,3 +14,25 @@ def test_structs_and_lists_in_a_csv_cell_are_json(capsys):
     assert header == ["operation_id", "at_1_hour", "fields"]
     assert [json.loads(cell) for cell in first[1:]] == [counters, ["x", 'say "y"']]
     assert second == ["b", "", "[]"]
+
+
+def test_a_table_shows_texts_as_they_are(capsys):
+    texts = ["Lumen [old] 4", "site:car:1", '{"wait":[null]}', "[/]", "[/foo]"]
+    show(Result(["[model]"], [(text,) for text in texts]), "table")
+    header, _, *cells = [line.strip() for line in capsys.readouterr().out.splitlines() if line.strip()]
+    assert header == "[model]"
+    assert cells == texts
+
+
+def test_numbers_keep_the_digits_that_count(capsys):
+    values = {
+        "mean": (81686.4, "81,686"),
+        "mean_seconds": (float("nan"), "nan"),
+        "upper_limit": (1.5, "1.5"),
+        "success_rate": (0.98765, "98.8%"),
+        "spread": (0.123456, "0.1235"),
+        "duration_seconds": (3661.0, "1:01:01"),
+    }
+    for name, (value, shown) in values.items():
+        show(Result([name], [(value,)]), "table")
+        assert capsys.readouterr().out.split()[-1] == shown

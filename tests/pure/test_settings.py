@@ -2,6 +2,7 @@
 
 import pickle
 import traceback
+from pathlib import Path
 
 import pytest
 
@@ -46,6 +47,14 @@ def _nowhere(tmp_path, monkeypatch):
         ("IODM_TARGET_SUCCESS_RATE", "95"),
         ("IODM_TARGET_SUCCESS_RATE", "0"),
         ("IODM_TARGET_SUCCESS_RATE", "nan"),
+        ("IODM_RESUME_HOURS", "inf"),
+        ("IODM_BASE_URL", "https://*.example.com"),
+        ("IODM_APP_ID", "app\u20131"),
+        ("IODM_ACCESS_TOKEN", "\u201ctoken\u201d"),
+        ("IODM_ACCESS_TOKEN", "one\ntwo"),
+        ("IODM_WAREHOUSE", "/data/fleet*"),
+        ("IODM_WAREHOUSE", "/data/fleet?"),
+        ("IODM_WAREHOUSE", "/data/back\\slash"),
     ],
 )
 def test_a_wrong_value_is_refused_by_its_name(monkeypatch, name, value):
@@ -55,6 +64,25 @@ def test_a_wrong_value_is_refused_by_its_name(monkeypatch, name, value):
     assert caught.value.exit_code == 2
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) > len(name) + 20  # says what to write
+
+
+def test_a_pattern_is_answered_with_an_example(monkeypatch):
+    monkeypatch.setenv("IODM_MEMORY_LIMIT", "1gb")
+    with pytest.raises(SettingsError, match=r"IODM_MEMORY_LIMIT: write it like '1GB'"):
+        load_settings()
+
+
+def test_the_blanks_and_line_breaks_around_a_value_are_no_part_of_it(monkeypatch):
+    for name, value in {"BASE_URL": "https://platform:8743", "APP_ID": "app-1", "ACCESS_TOKEN": "a-token"}.items():
+        monkeypatch.setenv(f"IODM_{name}", f" {value}\n")
+    settings = load_settings()
+    assert (settings.base_url, settings.app_id) == ("https://platform:8743", "app-1")
+    assert settings.access_token.get_secret_value() == "a-token"
+
+
+def test_the_home_folder_may_be_written_as_a_tilde(monkeypatch):
+    monkeypatch.setenv("IODM_WAREHOUSE", "~/fleet")
+    assert load_settings().warehouse == Path.home() / "fleet"
 
 
 def test_several_wrong_values_are_all_named(monkeypatch):

@@ -70,6 +70,13 @@ def literal(value):
     return "null" if value is None else "'" + str(value).replace("'", "''") + "'"
 
 
+def test_many_syncs_behind_a_rate_take_no_more_memory_than_few(store):
+    for number in range(12):
+        store.sync([record(f"t{number}")])
+    store.publish()
+    assert explain(store.warehouse, "success_overall", memory_limit="1GB").sums["operations"] == 12
+
+
 def test_a_task_shows_the_response_behind_each_state_that_syncs_met(store):
     states = [counters(wait=2), counters(processing=1, success=1), counters(success=1, fail=1)]
     pages = [[record("other"), record("t", status="processing", staResult=each)] for each in states]

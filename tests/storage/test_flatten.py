@@ -7,9 +7,10 @@ import duckdb
 import pytest
 
 from pipelines.errors import StorageError
+from pipelines.explain import explain_record
 from pipelines.report import check
 from pipelines.tables import TABLES
-from support.records import T0, counters, record, without
+from support.records import T0, Store, counters, record, without
 
 pytestmark = pytest.mark.usefixtures("few_reports")
 
@@ -299,6 +300,12 @@ def test_extended_information_is_kept_as_it_came(store):
     assert set(kept) == {"channel", "n", "flag", "none", "deep"}
 
 
+def test_extended_information_that_is_no_longer_sent_is_no_longer_there(store):
+    store.apply([record(extendPara={})])
+    store.apply([record(extendPara=None)])
+    assert store.row("select extend_para from core.operations") == {"extend_para": None}
+
+
 def test_fields_that_the_documents_do_not_know_are_told_of(store):
     store.apply([record("a"), record("b", policy={"window": 1})])
     store.apply([record("a", newField=[1])], mode="incremental")
@@ -375,6 +382,29 @@ def test_a_field_that_can_not_be_read_is_null_and_named(store):
         None,
     )
     assert store.rows("from core.operation_targets") == []
+
+
+def test_a_text_that_is_none_is_null_and_named(store):
+    texts = {"status": {"a": 1}, "operateType": ["x"], "extendPara": "V1.0"}
+    targets = {"deviceType": ["t"], "model": {"m": 1}, "manufacturerName": {}, "devices": ["d"]}
+    store.apply([record(targets=targets, policy={"executeType": ["now"]}, **texts)])
+    task = store.row("from core.operations join core.operation_policies using (operation_id)")
+    nulls = ["operation_type", "status", "status_text", "device_type", "model", "manufacturer_name", "execute_type"]
+    assert {name: task[name] for name in (*nulls, "extend_para")} == dict.fromkeys((*nulls, "extend_para"))
+    fields = {*texts, "targets.deviceType", "targets.model", "targets.manufacturerName", "policy.executeType"}
+    assert set(task["_broken_fields"]) == fields
+
+
+def test_folders_above_that_are_named_like_columns_have_no_say(tmp_path, store):
+    above = tmp_path / "model=all" / "status=live" / "success=1" / "sync=7" / "created_month=2020-01" / "lake_month=x"
+    named = Store(above / "operation_id=o" / "response=9")
+    for each in (store, named):
+        each.apply([record("a"), record("b", createTime="20260405T080000Z")])
+        each.apply([record("a", staResult=counters(fail=2)), record("c")])
+    assert named.everything() == store.everything()
+    named.publish(from_scratch=True)
+    assert named.everything() == store.everything()
+    assert explain_record(named.warehouse, "a").task["success"] == 0
 
 
 def test_a_part_that_is_no_object_is_a_part_that_is_not_there(store):

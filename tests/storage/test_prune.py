@@ -42,7 +42,16 @@ good = st.builds(
     st.sampled_from(["processing", "FAIL", "failed"]),
     st.integers(0, 1),
     st.lists(st.sampled_from(["d-1", "d-2"]), max_size=2),
-    st.sampled_from([{}, {"unknown": 1}, {"stopTime": "soon"}, {"extendPara": {"fileVersion": "V2"}}]),
+    st.sampled_from(
+        [
+            {},
+            {"unknown": 1},
+            {"stopTime": "soon"},
+            {"extendPara": {}},
+            {"extendPara": None},
+            {"extendPara": {"fileVersion": "V2"}},
+        ]
+    ),
 )
 broken = st.builds(lambda identity: record(identity, createTime=None), identities)
 syncs = st.fixed_dictionaries(
@@ -247,7 +256,7 @@ def test_records_are_flattened_anew_by_rules_that_came_after_the_prune(ripe, cop
     store = copy_of(ripe[0])
     store.publish()
     rules = load("core")["records"]
-    sql = rules.sql.replace("record.operateType as", "upper(record.operateType) as")
+    sql = rules.sql.replace("then record.operateType end", "then upper(record.operateType) end")
     monkeypatch.setitem(load("core"), "records", dataclasses.replace(rules, sql=sql))
     store.publish(from_scratch=True)
     assert store.rows("select distinct operation_type as type from core.operations") == [{"type": "FIRMWARE_UPGRADE"}]

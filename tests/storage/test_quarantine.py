@@ -90,7 +90,7 @@ def test_every_record_is_in_a_table_or_in_quarantine_with_its_bytes(store):
 
 
 def test_a_record_stays_byte_for_byte_beside_one_that_only_lenient_readers_take(store):
-    text = b'{"createTime":"20260301T080000Z","status":"stop"}'
+    text = '{"createTime":"20260301T080000Z","status":"stop\u2028\x85"}'.encode()
     store.apply([text], [text, b'{"operationId":"odd","createTime":"20260301T080000Z","n":NaN}'])
     assert {row[4].encode() for row in quarantine(store) if row[0] != "odd"} == {text}
 
