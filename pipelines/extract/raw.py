@@ -223,7 +223,7 @@ def committed_syncs(warehouse: Warehouse, after: int = 0) -> Iterator[tuple[Path
 
 def sync_folders(warehouse: Warehouse) -> list[Path]:
     """The folders of all committed syncs, oldest first; what was moved aside under another name is none."""
-    return sorted(filter(_is_numbered, warehouse.raw.glob("synced_date=*/sync=*")), key=lambda path: path.name)
+    return sorted(filter(_is_numbered, warehouse.raw.glob("synced_date=????-??-??/sync=*")), key=lambda path: path.name)
 
 
 def _is_numbered(folder: Path) -> bool:

@@ -1,5 +1,7 @@
 """Files that somebody damaged, moved aside or put there: one clear error where it matters, none where it does not."""
 
+import shutil
+
 import pytest
 
 from pipelines.errors import SettingsError, StorageError
@@ -44,6 +46,12 @@ def test_a_torn_manifest_stops_who_writes_and_not_who_reads(store, content):
     assert status(store.warehouse)["grade_evidence"] is None
     with pytest.raises(StorageError, match="torn or corrupt"):
         store.publish(from_scratch=True)
+
+
+def test_a_copy_of_a_day_under_another_name_is_none(store):
+    folder = store.sync([record("task")])
+    shutil.copytree(folder.parent, folder.parent.with_name(f"{folder.parent.name} (copy)"))
+    assert store.publish().rows["operations"] == 1
 
 
 def test_a_sync_that_was_moved_aside_under_another_name_is_none(store):
