@@ -7,13 +7,17 @@ and says what to write; secrets are `SecretStr`, so that no repr, log or error s
 from __future__ import annotations
 
 import contextlib
+import functools
 import ipaddress
+import logging
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -22,6 +26,8 @@ from pipelines.errors import SettingsError
 FILTERS = ("operation_type", "device_type", "model", "manufacturer_name", "device_id")
 """The scope: settings that are the API's own list filters, in the API's order."""
 
+
+log = logging.getLogger("iodm")
 
 Cron = Annotated[str, Field(pattern=r"^\s*\S+(\s+\S+){4}\s*$")]
 
@@ -126,13 +132,22 @@ class Settings(Schedule):
 
 
 def load_settings(**overrides: object) -> Settings:
-    """Read the environment and `.env`; `overrides` win over both.
+    """Read the environment and `.env`; `overrides` win over both. A name that is no setting's is warned of, once.
 
     Raises:
         SettingsError: a value is wrong; the message names the variable and what to write.
     """
+    known = {f"IODM_{name.upper()}" for name in Settings.model_fields}
+    for name in sorted({*os.environ, *dotenv_values(".env")}):
+        if name.upper().startswith("IODM_") and name.upper() not in known:
+            _warn_of(name)
     with _named_errors():
         return Settings(**overrides)  # type: ignore[arg-type]
+
+
+@functools.cache
+def _warn_of(name: str) -> None:
+    log.warning("%s is no setting, and changes nothing: is it misspelt?", name)
 
 
 def load_schedule() -> Schedule:

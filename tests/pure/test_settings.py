@@ -66,6 +66,15 @@ def test_a_wrong_value_is_refused_by_its_name(monkeypatch, name, value):
     assert len(str(caught.value)) > len(name) + 20  # says what to write
 
 
+def test_a_misspelt_name_is_warned_of_once(monkeypatch, caplog, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("IODM_MODLE", "MW-310")
+    (tmp_path / ".env").write_text("IODM_PAGESIZE=5\nIODM_PAGE_SIZE=5\nOTHER=1\n")
+    for _ in range(2):
+        assert load_settings().page_size == 5
+    assert [line.split()[0] for line in caplog.messages] == ["IODM_MODLE", "IODM_PAGESIZE"]
+
+
 def test_a_pattern_is_answered_with_an_example(monkeypatch):
     monkeypatch.setenv("IODM_MEMORY_LIMIT", "1gb")
     with pytest.raises(SettingsError, match=r"IODM_MEMORY_LIMIT: write it like '1GB'"):
