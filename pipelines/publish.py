@@ -95,28 +95,11 @@ def publish(settings: Settings, warehouse: Warehouse, reporter: Reporter, *, fro
     return Publication(file, number, applied, sorted(months), rows, checks)
 
 
-def last_served(warehouse: Warehouse) -> int:
-    """The number of the last sync that the served file holds; 0 if nothing is served.
-
-    Raises:
-        StorageError: the served file is damaged.
-    """
-    served = warehouse.served_file()
-    if served is None:
-        return 0
-    with duckdb_errors(), duckdb.connect() as connection:
-        attach_served(connection, served)
-        return _last_applied(connection)
-
-
-def _last_applied(connection: duckdb.DuckDBPyConnection) -> int:
-    return int(scalar(connection, "select coalesce(max(sync_id), 0) from served.core.syncs"))
-
-
 def _can_be_added_to(connection: duckdb.DuckDBPyConnection, file: Path, base: Path | None) -> bool:
     """Whether what is served has today's columns, and every sync that was pruned."""
     attach_served(connection, file)
-    has_pruned = base is None or _last_applied(connection) >= number_of(base)
+    last_applied = scalar(connection, "select coalesce(max(sync_id), 0) from served.core.syncs")
+    has_pruned = base is None or last_applied >= number_of(base)
     can_be = has_pruned and has_todays_columns(connection, "served.core")
     connection.execute("detach served")
     return can_be

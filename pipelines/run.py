@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pipelines.errors import StorageError
 from pipelines.extract.entries import SyncManifest
 from pipelines.extract.forecast import Forecast, forecast
+from pipelines.extract.past import last_served
 from pipelines.extract.raw import newest_sync
 from pipelines.extract.recovery import recover
 from pipelines.extract.sync import run_sync
@@ -20,7 +21,7 @@ from pipelines.platform.quota import Quota
 from pipelines.progress import Reporter
 from pipelines.prune import plan as plan_prune
 from pipelines.prune import prune as drop
-from pipelines.publish import Publication, last_served, publish
+from pipelines.publish import Publication, publish
 from pipelines.settings import Settings, require_platform
 from pipelines.warehouse import Warehouse, check_source, open_warehouse, source_of, storage_errors, writer_lock
 

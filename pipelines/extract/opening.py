@@ -72,8 +72,8 @@ def open_ledger(warehouse: Warehouse, past: Past, reading: Reading | None = None
             connection.execute(_NOTHING_SERVED if served is None else _SERVED)
             connection.execute(CURRENT)
             applied = scalar(connection, "select max(sync_id) from served.core.syncs") if served else 0
-            reading_since = reading.sync_id if reading else past.next_sync_id
-            for sync, manifest in committed_syncs(warehouse, after=min(applied, reading_since - 1)):
+            after = min(applied, reading.sync_id - 1) if reading else applied
+            for sync, manifest in committed_syncs(warehouse, after):
                 if manifest.sync_id == past.whole_since:
                     forget_nameless(connection, manifest.first_response)
                 _load(connection, sync)

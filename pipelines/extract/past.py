@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import duckdb
 import msgspec
 
 from pipelines.extract.entries import PageEntry, SyncManifest
 from pipelines.extract.plan import ALL
-from pipelines.extract.raw import committed_syncs, read_manifest, sync_folders
+from pipelines.extract.raw import committed_syncs, newest_sync, read_manifest, sync_folders
 from pipelines.extract.sweep import Sweep
+from pipelines.sql_text import attach_served, duckdb_errors, scalar
 from pipelines.warehouse import Warehouse
 
 
@@ -45,11 +47,6 @@ class Past:
     unexplained: int = 0
 
     @property
-    def next_sync_id(self) -> int:
-        """The number of the next sync."""
-        return self.newest.sync_id + 1 if self.newest else 1
-
-    @property
     def next_response(self) -> int:
         """The number of the next response."""
         return self.newest.last_response + 1 if self.newest else 1
@@ -58,6 +55,30 @@ class Past:
     def whole_since(self) -> int:
         """The first sync of the last whole reading; 0 if there was none."""
         return (self.last_full.reading_since or self.last_full.sync_id) if self.last_full else 0
+
+
+def next_sync_id(warehouse: Warehouse) -> int:
+    """The number of the next sync: above all committed ones, and above all served ones, should raw/ be older.
+
+    Raises:
+        StorageError: the newest manifest can't be read, or the served file is damaged.
+    """
+    newest = newest_sync(warehouse)
+    return max(newest.sync_id if newest else 0, last_served(warehouse)) + 1
+
+
+def last_served(warehouse: Warehouse) -> int:
+    """The number of the last sync that the served file holds; 0 if nothing is served.
+
+    Raises:
+        StorageError: the served file is damaged.
+    """
+    served = warehouse.served_file()
+    if served is None:
+        return 0
+    with duckdb_errors(), duckdb.connect() as connection:
+        attach_served(connection, served)
+        return int(scalar(connection, "select coalesce(max(sync_id), 0) from served.core.syncs"))
 
 
 def read_past(warehouse: Warehouse) -> Past:

@@ -18,7 +18,8 @@ import msgspec
 import pyarrow as pa
 
 from pipelines.extract.entries import Beginning, PageEntry, QuarantineEntry, SyncManifest
-from pipelines.extract.raw import PAGES_PER_FILE, commit_folder, newest_sync, open_folder, records_file
+from pipelines.extract.past import next_sync_id
+from pipelines.extract.raw import PAGES_PER_FILE, commit_folder, open_folder, records_file
 from pipelines.warehouse import Warehouse, replace_file, storage_errors
 
 Entry = TypeVar("Entry")
@@ -30,7 +31,7 @@ def recover(warehouse: Warehouse) -> SyncManifest | None:
     """Commit what is durable of an interrupted sync; None if nothing was. The caller holds the warehouse's lock.
 
     Raises:
-        StorageError: the disk failed.
+        StorageError: the disk failed, or the served file is damaged.
     """
     folder = open_folder(warehouse)
     if not folder.is_dir():
@@ -56,11 +57,10 @@ def _cut_to_durable_pages(warehouse: Warehouse, folder: Path) -> SyncManifest | 
     _rewrite(folder / "quarantine.jsonl", [entry for entry in quarantine if entry.response in responses])
     _rewrite(folder / "pages.jsonl", entries)
     (folder / "removals.jsonl").unlink(missing_ok=True)
-    newest = newest_sync(warehouse)
     rows = [entry.next_row for entry in entries if entry.next_row is not None]
     totals = [entry.total for entry in entries if entry.of == "all" and entry.total is not None]
     return SyncManifest(
-        sync_id=newest.sync_id + 1 if newest else 1,
+        sync_id=next_sync_id(warehouse),
         mode="interrupted",
         source=begun.source,
         grade="unproven",

@@ -15,7 +15,7 @@ import msgspec
 from pipelines.extract.entries import Beginning, Proof, RemovalEntry, SyncManifest
 from pipelines.extract.full import read_everything
 from pipelines.extract.opening import open_ledger
-from pipelines.extract.past import Reading, read_past, totals_since
+from pipelines.extract.past import Reading, next_sync_id, read_past, totals_since
 from pipelines.extract.plan import removable
 from pipelines.extract.proof import prove
 from pipelines.extract.raw import RawWriter
@@ -58,15 +58,15 @@ def run_sync(
     Raises:
         PlatformError: the platform refused a call or kept failing; what was read waits to be recovered.
         SettingsError: the warehouse belongs to another source.
-        StorageError: the disk failed.
+        StorageError: the disk failed, or the served file is damaged.
     """
     source = source_of(settings)
     claim(warehouse, source)
     with storage_errors(f"write to {warehouse.raw}"):
-        past = read_past(warehouse)
+        past, sync_id = read_past(warehouse), next_sync_id(warehouse)
         mode = "full" if is_full or past.last_full is None else "incremental"
         resumable = past.interrupted if mode == "full" else None
-        afresh = Reading(past.next_sync_id, past.next_response)
+        afresh = Reading(sync_id, past.next_response)
         beginning = Beginning(mode, source, past.next_response)
         calls_before = client.quota.calls
         with (
@@ -94,7 +94,7 @@ def run_sync(
             verdict = judge(scope, warehouse, total, reading or afresh, accept_removals=accept_removals)
             first, last = reader.replies()
             manifest = SyncManifest(
-                sync_id=past.next_sync_id,
+                sync_id=sync_id,
                 mode=mode,
                 source=source,
                 grade=verdict.grade,

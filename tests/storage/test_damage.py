@@ -7,9 +7,8 @@ import pytest
 from pipelines.errors import SettingsError, StorageError
 from pipelines.explain import explain_record
 from pipelines.extract.opening import open_ledger
-from pipelines.extract.past import read_past
+from pipelines.extract.past import last_served, read_past
 from pipelines.extract.raw import sync_folders
-from pipelines.publish import last_served
 from pipelines.report import query, status
 from pipelines.warehouse import publications, read_source
 from support.records import Store, record
