@@ -61,6 +61,7 @@ def report(
         raise click.UsageError("--by, --mart, --device and --html are four kinds of report: give one.")
     if device_id is not None and (since or until):
         raise click.UsageError("--device shows all the tasks of a device: --since and --until don't go with it.")
+    refuse_empty_window(since, until)
     if device_id is not None:
         from pipelines.output import show  # noqa: PLC0415
         from pipelines.report import device_history  # noqa: PLC0415
@@ -123,6 +124,16 @@ def check(*, strict: bool, output_format: str) -> int:
     ]
     show(Result(["result", "check", "offending_rows", "example"], rows), output_format)
     return int(any(not each.passed and (strict or each.severity == "error") for each in results))
+
+
+def refuse_empty_window(since: datetime | None, until: datetime | None) -> None:
+    """Refuse a window that nothing can lie in: most likely its ends are swapped.
+
+    Raises:
+        UsageError: it begins when it ends, or later.
+    """
+    if since and until and since >= until:
+        raise click.UsageError(f"--since {since} is not before --until {until}: nothing lies between them.")
 
 
 def show_report(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines.cli_answers import existing_warehouse, format_option, show_origin
+from pipelines.cli_answers import existing_warehouse, format_option, refuse_empty_window, show_origin
 from pipelines.settings import load_settings
 
 if TYPE_CHECKING:  # who only asks for help need not load it
@@ -49,6 +49,7 @@ def backtest(
     from pipelines.output import show  # noqa: PLC0415
     from pipelines.rules import DEFAULT_RULES, parse_rule  # noqa: PLC0415
 
+    refuse_empty_window(since, until)
     rules = [parse_rule(text) for text in dict.fromkeys(texts or DEFAULT_RULES)]
     settings = load_settings()
     warehouse = existing_warehouse(settings)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines.cli_answers import existing_warehouse, format_option
+from pipelines.cli_answers import existing_warehouse, format_option, refuse_empty_window
 from pipelines.settings import load_settings
 
 if TYPE_CHECKING:  # who only asks for help need not load it
@@ -49,6 +49,7 @@ def explain(
             raise click.UsageError("--record shows one task: --where, --since and --until don't go with it.")
         _show_history(explain_record(existing_warehouse(), operation_id), output_format)
         return
+    refuse_empty_window(since, until)
     limit = SHOWN_TASKS if output_format == "table" else None
     settings = load_settings()
     explanation = explain_rows(

@@ -70,6 +70,17 @@ def test_reports_say_the_same_in_every_format(synced, by):
     assert until == []
 
 
+@pytest.mark.parametrize("until", ["2026-03-02", "2026-03-01"])
+@pytest.mark.parametrize(
+    "command",
+    [["report"], ["report", "--html", "page.html"], ["explain", "--mart", "success_overall"], ["backtest"]],
+)
+def test_a_window_that_ends_before_it_begins_is_refused(synced, command, until):
+    line = synced.fails(2, *command, "--since", "2026-03-02", "--until", until)
+    assert "--since 2026-03-02 00:00:00 is not before --until" in line
+    assert not (synced.folder / "page.html").exists()
+
+
 @pytest.mark.parametrize(
     "command", [["report"], ["status", "--json"], ["sql", "from core.operations", "--format", "csv"]]
 )
