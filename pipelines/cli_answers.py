@@ -150,7 +150,8 @@ def show_report(
         return
     values = read_status(warehouse)
     snapshot = values["snapshot"]
-    show_origin(re.split(r"[:.]( |$)", load("marts")[mart].description)[0], snapshot, values["held"])
+    title = re.split(r"[:.]( |$)", load("marts")[mart].description)[0]
+    show_origin(title, snapshot, values["held"], window_in_words("tasks created", since, until))
     show(rows, output_format)
     if snapshot["operations_outside_rates"]:
         click.echo(
@@ -159,12 +160,19 @@ def show_report(
         )
 
 
-def show_origin(title: str, snapshot: dict[str, Any], held: dict[str, Any] | None) -> None:
-    """Print what the rows below are, how much they are made of, and how far to trust that."""
+def window_in_words(what: str, since: datetime | None, until: datetime | None) -> str:
+    """What the rows are of, and when; nothing where that is all there is."""
+    ends = [f"{word} {end}".removesuffix(" 00:00:00") for word, end in (("from", since), ("before", until)) if end]
+    return f"{what} {' and '.join(ends)} (UTC)" if ends else ""
+
+
+def show_origin(title: str, snapshot: dict[str, Any], held: dict[str, Any] | None, window: str) -> None:
+    """Print what the rows below are, how much the whole file is made of, and how far to trust that."""
     if held:
         click.echo(held["message"])
+    title, tasks = (f"{title}, {window}", "upgrade tasks in the file") if window else (title, "upgrade tasks")
     click.echo(
-        f"{title}: {snapshot['operations']:,} upgrade tasks, observed {snapshot['observed_at']} UTC, "
+        f"{title}: {snapshot['operations']:,} {tasks}, observed {snapshot['observed_at']} UTC, "
         f"{snapshot['grade']}, target {snapshot['target_success_rate']:.0%}"
     )
 

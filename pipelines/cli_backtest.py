@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines.cli_answers import existing_warehouse, format_option, refuse_empty_window, show_origin
+from pipelines.cli_answers import existing_warehouse, format_option, refuse_empty_window, show_origin, window_in_words
 from pipelines.settings import load_settings
 
 if TYPE_CHECKING:  # who only asks for help need not load it
@@ -68,7 +68,8 @@ def backtest(
             _print_json({"by": by, "since": since, "until": until}, found)
         else:
             what = "a task each" if by == "task" else "a version on a model each"
-            show_origin(f"Abort rules tried on past rollouts, {what}", found.snapshot, summary_of_hold(warehouse))
+            title, window = f"Abort rules tried on past rollouts, {what}", window_in_words("begun", since, until)
+            show_origin(title, found.snapshot, summary_of_hold(warehouse), window)
             _show_tables(found)
 
 

@@ -92,7 +92,10 @@ def test_a_rule_of_ones_own_is_tried_by_task_and_in_a_window(fleet):
     window = ("--since", f"{DAY}T01:00:00", "--until", "2026-03-02")
     (row,) = json.loads(fleet.ok("backtest", "--rule", rule, *window, "--format", "json"))["summary"]
     assert (row["rollouts"], row["judged"], row["stopped"]) == (2, 1, 0)
-    assert fleet.ok("backtest", "--rule", rule, *window).count("Stopped by") == 1
+    shown = fleet.ok("backtest", "--rule", rule, *window)
+    assert shown.count("Stopped by") == 1
+    assert f"a version on a model each, begun from {DAY} 01:00:00 and before 2026-03-02 (UTC): " in shown
+    assert "upgrade tasks in the file, observed" in shown
 
 
 def test_what_is_no_rule_is_refused_with_what_can_be_written(fleet):

@@ -82,6 +82,24 @@ def test_a_window_that_ends_before_it_begins_is_refused(synced, command, until):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "window"),
+    [
+        ([], ""),
+        (["--since", "2026-03-02"], ", tasks created from 2026-03-02 (UTC)"),
+        (["--until", "2026-03-02T06:30:00"], ", tasks created before 2026-03-02 06:30:00 (UTC)"),
+        (
+            ["--since", "2026-03-01", "--until", "2026-03-02"],
+            ", tasks created from 2026-03-01 and before 2026-03-02 (UTC)",
+        ),
+    ],
+)
+def test_a_table_says_its_window_and_that_the_number_of_tasks_is_of_the_file(synced, arguments, window):
+    shown = synced.ok("report", "--by", "month", *arguments).splitlines()[0]
+    tasks = f"{FROZEN.tasks} upgrade tasks{' in the file' if window else ''}"
+    assert f"by the month in which the task was created{window}: {tasks}, observed" in shown
+
+
+@pytest.mark.parametrize(
     "command", [["report"], ["status", "--json"], ["sql", "from core.operations", "--format", "csv"]]
 )
 def test_a_reader_that_has_had_enough_is_no_error(synced, command):
