@@ -64,6 +64,11 @@ def make_page(
             "source": read_source(warehouse),
             "since": since,
             "until": until,
+            "window": "".join(
+                f" --{name} {end.isoformat().removesuffix('T00:00:00')}"
+                for name, end in (("since", since), ("until", until))
+                if end
+            ),
             "made_at": now,
             "age": duration(max(0, round((now - snapshot["observed_at"]).total_seconds()))),
             "held": summary_of_hold(warehouse),

@@ -137,6 +137,11 @@ def test_a_window_is_of_creation_times_and_said(store):
     text = Text(page.html)
     assert (text.texts["rate"], text.texts["operations"]) == ("25.0%", "3")
     assert "tasks created from 2026-03-15 00:00:00 to 2026-04-01 00:00:00 UTC" in page.html
+    explained = "<code>iodm explain --mart success_overall{}</code>"
+    assert explained.format(" --since 2026-03-15 --until 2026-04-01") in page.html
+    afternoon = make_page(store.warehouse, until=dt.datetime.fromisoformat("2026-03-15 12:00"))
+    assert explained.format(" --until 2026-03-15T12:00:00") in afternoon.html
+    assert explained.format("") in make_page(store.warehouse).html
     assert "V1.0" not in page.html
 
 
