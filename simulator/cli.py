@@ -70,7 +70,7 @@ def _option(*names: str, **arguments: Any) -> Callable[[Callable[..., Any]], Cal
 
 @click.command("simulate", cls=_GroupedCommand, context_settings={"show_default": True, "max_content_width": 120})
 @_option("--host", default="127.0.0.1", help="Address to listen at.")
-@_option("--port", default=8743, help="Port to listen at (0: any free one).")
+@_option("--port", type=click.IntRange(0, 65535), default=8743, help="Port to listen at (0: any free one).")
 @_option("--tls", is_flag=True, help="Serve https, with a certificate made at the start.")
 @_option(
     "--tls-folder", type=click.Path(path_type=Path), help="Where the certificates go. Default: a temporary folder."
@@ -136,7 +136,7 @@ def simulate(
         try:
             serve(platform, address, _announce, state_file=state_file, until_stdin_closes=until_stdin_closes)
         except OSError as error:
-            raise click.ClickException(f"can't serve at {host}:{port}: {error}; try --port 0") from error
+            raise click.UsageError(f"can't serve at {host}:{port}: {error}; try --port 0") from error
         except KeyboardInterrupt:
             click.echo("Stopped.", err=True)
 

@@ -136,8 +136,14 @@ def test_a_port_in_use_is_named_with_what_to_do():
     with SimulatorProcess(FROZEN) as simulator:
         port = simulator.base_url.rsplit(":", 1)[1]
         result = CliRunner().invoke(simulate, ["--tasks=1", f"--port={port}"])
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "try --port 0" in result.output
+
+
+def test_a_port_that_there_can_not_be_is_refused():
+    result = CliRunner().invoke(simulate, ["--tasks=1", "--port=99999"])
+    assert result.exit_code == 2
+    assert "99999 is not in the range 0<=x<=65535" in result.output
 
 
 def test_a_broken_plan_is_refused_with_the_place(tmp_path):
