@@ -78,7 +78,9 @@ def rows_of(
     """
     windowed = {name: model for name, model in load("marts").items() if model.has_window}
     if mart not in windowed:
-        raise SettingsError(f"there is no report {mart!r}", advice=f"Reports are {', '.join(windowed)}")
+        others = {"data_quality", *(name for name, model in load("marts").items() if model.is_relation)}
+        hint = f'`iodm sql "from marts.{mart}"` shows that mart. ' if mart in others else ""
+        raise SettingsError(f"there is no report {mart!r}", advice=f"{hint}Reports are {', '.join(windowed)}")
     model = windowed[mart]
     with open_published(warehouse) as connection:
         if since is None and until is None:

@@ -99,6 +99,20 @@ def test_a_table_says_its_window_and_that_the_number_of_tasks_is_of_the_file(syn
     assert f"by the month in which the task was created{window}: {tasks}, observed" in shown
 
 
+@pytest.mark.parametrize("mart", ["snapshot", "data_quality", "lake_months", "rollouts_at_equal_age"])
+def test_of_a_mart_that_is_no_report_it_is_said_how_to_see_it(synced, mart):
+    query = f"from marts.{mart}"
+    assert f'`iodm sql "{query}"`' in synced.fails(2, "report", "--mart", mart)
+    synced.ok("sql", query)
+
+
+def test_of_what_is_neither_a_mart_nor_a_report_only_the_reports_are_listed(synced):
+    for name in ("nothing", "device_history"):
+        line = synced.fails(2, "report", "--mart", name)
+        assert "iodm sql" not in line
+        assert "success_at_age" in line
+
+
 @pytest.mark.parametrize(
     "command", [["report"], ["status", "--json"], ["sql", "from core.operations", "--format", "csv"]]
 )
