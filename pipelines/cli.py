@@ -20,7 +20,7 @@ import msgspec
 from pipelines.cli_answers import check, existing_warehouse, report, show_report, sql, status
 from pipelines.cli_backtest import backtest
 from pipelines.cli_explain import explain
-from pipelines.errors import IodmError
+from pipelines.errors import IodmError, StorageError
 from pipelines.progress import reporting
 from pipelines.settings import load_settings
 from pipelines.warehouse import Warehouse, open_warehouse, storage_errors
@@ -229,13 +229,20 @@ def rollback(*, release: bool) -> None:
 @click.option("--yes", is_flag=True, help="Don't ask.")
 def prune(*, keep_days: int, yes: bool) -> None:
     """Drop old raw responses; tasks, history and syncs stay, and `iodm rebuild` still makes them all."""
+    from pipelines.extract.raw import newest_sync  # noqa: PLC0415
     from pipelines.hold import refuse_while_held  # noqa: PLC0415
     from pipelines.prune import plan  # noqa: PLC0415
     from pipelines.run import prune as run_prune  # noqa: PLC0415
 
     settings = load_settings()
-    refuse_while_held(existing_warehouse(settings))
-    todo = plan(existing_warehouse(settings), keep_days)
+    warehouse = existing_warehouse(settings)
+    refuse_while_held(warehouse)
+    if newest_sync(warehouse) is None:
+        raise StorageError(
+            f"there is no committed sync in {warehouse.raw}",
+            advice="Run `iodm sync` first, or set IODM_WAREHOUSE to where the data is",
+        )
+    todo = plan(warehouse, keep_days)
     if not todo.folders:
         click.echo(
             f"Nothing to drop: no sync that is {keep_days} days old lies before the last whole reading, "

@@ -62,6 +62,8 @@ def report(
     if device_id is not None and (since or until):
         raise click.UsageError("--device shows all the tasks of a device: --since and --until don't go with it.")
     refuse_empty_window(since, until)
+    if html_file is not None and not html_file.name:
+        raise click.UsageError("--html is the file to write: give its name.")
     if device_id is not None:
         from pipelines.output import show  # noqa: PLC0415
         from pipelines.report import device_history  # noqa: PLC0415

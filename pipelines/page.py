@@ -91,7 +91,7 @@ def write_page(page: Page, file: Path) -> None:
     Raises:
         StorageError: the folder is not there, or the disk failed.
     """
-    with storage_errors(f"write {file}"):
+    with storage_errors(f"write {file}", "Write it into another folder"):
         replace_file(file, page.html.encode())
 
 

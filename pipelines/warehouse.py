@@ -210,8 +210,8 @@ def check_source(warehouse: Warehouse, source: dict[str, str]) -> None:
 
 
 @contextlib.contextmanager
-def storage_errors(doing: str) -> Iterator[None]:
-    """Turn what the disk says into a `StorageError` that says what we were doing."""
+def storage_errors(doing: str, elsewhere: str = "Set IODM_WAREHOUSE to a folder that can be written") -> Iterator[None]:
+    """Turn what the disk says into a `StorageError` that says what we were doing, and where it might work."""
     try:
         yield
     except IodmError:
@@ -222,8 +222,8 @@ def storage_errors(doing: str) -> Iterator[None]:
         advice = {
             errno.ENOSPC: "Free some space, then run it again: nothing is lost",
             errno.EDQUOT: "Free some space, then run it again: nothing is lost",
-            errno.EROFS: "Set IODM_WAREHOUSE to a folder that can be written",
-            errno.EACCES: "Set IODM_WAREHOUSE to a folder that can be written, or correct its permissions",
+            errno.EROFS: elsewhere,
+            errno.EACCES: f"{elsewhere}, or correct its permissions",
         }.get(error.errno or 0, "Check the disk and the folder's permissions, then run it again")
         raise StorageError(f"can't {doing}: {error.strerror or error}", advice=advice) from error
 

@@ -186,9 +186,30 @@ def test_a_query_can_not_write_nor_read_other_files(synced, query):
     assert not Path("/tmp/iodm-escape.csv").exists()
 
 
-@pytest.mark.parametrize("command", [["report"], ["status"], ["check"], ["sql", "select 1"], ["rebuild"], ["backtest"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["report"],
+        ["status"],
+        ["check"],
+        ["sql", "select 1"],
+        ["rebuild"],
+        ["backtest"],
+        ["prune", "--keep-days", "30", "--yes"],
+    ],
+)
 def test_without_a_warehouse_every_reader_says_what_to_run_first(tmp_path, command):
     assert "iodm sync" in Iodm(tmp_path, {}).fails(4, *command)
+
+
+def test_a_page_without_a_name_is_refused(synced):
+    assert "--html" in synced.fails(2, "report", "--html", "")
+
+
+def test_a_page_that_can_not_be_written_there_can_be_written_elsewhere(synced):
+    line = synced.fails(4, "report", "--html", "/sys/page.html")
+    assert "another folder" in line
+    assert "IODM_WAREHOUSE" not in line
 
 
 @pytest.mark.parametrize(

@@ -359,8 +359,8 @@ def run(store, *arguments):
 
 
 def test_the_command_says_what_it_will_drop_and_asks(store):
-    assert run(store, "--keep-days", "0").output.startswith("Nothing to drop")
     store.apply([record()])
+    assert run(store, "--keep-days", "0").output.startswith("Nothing to drop")
     store.apply([record()])
     done = run(store, "--keep-days", "0")
     assert done.exit_code == 2
