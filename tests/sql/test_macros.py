@@ -67,6 +67,7 @@ def test_wilson_of_nothing_is_null_and_its_ends_are_exact(macros):
         "date '2026-03-02'",
         "'2026-03-02'",
         "'2026-03-02T00:00:00Z'",
+        "'2026-03-02 00:00:00+08'",  # ignored in a text
     ],
 )
 def test_a_window_is_in_utc_whatever_zone_the_session_is_in(macros, zone, instant):
