@@ -3,6 +3,7 @@
 import datetime as dt
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from iodm_assets.definitions import defs
 from iodm_assets.failures import failures
 from iodm_assets.resources import SettingsResource
-from iodm_assets.schedules import drop_old_runs, make_schedules
+from iodm_assets.schedules import KEPT_DAYS, drop_old_runs, make_schedules
 from iodm_assets.specs import longest_interval
 from pipelines.errors import SettingsError
 from pipelines.progress import Silent
@@ -36,6 +37,11 @@ def test_schedules_run_from_the_start():
         "full_sync_schedule": ("5 2 * * *", "UTC", dg.DefaultScheduleStatus.RUNNING),
         "drop_old_runs_schedule": ("35 3 * * *", "UTC", dg.DefaultScheduleStatus.RUNNING),
     }
+
+
+def test_the_page_on_operating_says_which_schedule_drops_old_runs_and_when():
+    page = (Path(__file__).parents[2] / "docs" / "operating.md").read_text(encoding="utf-8")
+    assert f"`drop_old_runs_schedule`: ended runs go after {KEPT_DAYS} days" in page
 
 
 def test_a_tick_asks_for_one_run_and_makes_no_file(instance, warehouse):

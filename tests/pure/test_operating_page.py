@@ -27,3 +27,11 @@ def test_every_command_and_report_that_it_names_exists():
         assert command in cli.commands, command
     for mart in re.findall(r"--mart (\w+)", PAGE):
         assert mart in load("marts")
+
+
+def test_every_line_for_a_shell_names_the_program_where_it_is_installed_and_no_database_is_asked_as_root():
+    lines = "\n".join(re.findall(r"^```sh\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)).splitlines()
+    assert [line for line in lines if re.search(r"(?<!venv/bin/)\biodm [a-z]+", line.replace("iodm dagster", ""))] == []
+    asked = [line for line in lines if re.search(r"\b(pg_dump|pg_restore|createdb|createuser)\b", line)]
+    assert len(asked) == 5
+    assert [line for line in asked if not re.search(r"runuser -u (postgres|iodm) -- (pg_|create)", line)] == []
