@@ -297,7 +297,9 @@ def main() -> None:
 
 def _run(arguments: list[str], *, is_debugging: bool) -> int:
     try:
-        with storage_errors("write what this prints"):  # the warehouse's files have errors of their own
+        with storage_errors(
+            "write what this prints", "Send it elsewhere"
+        ):  # the warehouse's files have errors of their own
             code = cli.main(["--debug"] * is_debugging + arguments, prog_name="iodm", standalone_mode=False)
     except click.ClickException as error:
         error.show()

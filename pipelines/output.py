@@ -26,15 +26,27 @@ _PERCENT = ("rate", "lower", "upper", "share", "limit", "centre")
 
 
 def show(result: Result, output_format: str) -> None:
-    """Print rows as `table`, `csv` or `json`."""
+    """Print rows as `table`, `csv` or `json`.
+
+    Raises:
+        UsageError: JSON keeps one column of a name, and there are two.
+    """
     if output_format == "json":
-        click.echo(json.dumps(result.dicts(), indent=2, default=str))
+        if len(set(result.columns)) < len(result.columns):
+            raise click.UsageError("Two columns have the same name, and JSON keeps one: rename it with `as`.")
+        rows = [{name: _as_json(value) for name, value in row.items()} for row in result.dicts()]
+        click.echo(json.dumps(rows, indent=2, default=str))
     elif output_format == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(result.columns)
         writer.writerows([_as_text(value) for value in row] for row in result.rows)
     else:
         _show_table(result)
+
+
+def _as_json(value: Any) -> Any:  # noqa: ANN401 - whatever a query gives
+    """Null for a number that JSON has no word for; anything else as it is."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _as_text(value: Any) -> Any:  # noqa: ANN401 - whatever a query gives

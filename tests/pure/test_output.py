@@ -3,6 +3,9 @@
 import csv
 import json
 
+import click
+import pytest
+
 from pipelines.output import show
 from pipelines.report import Result
 
@@ -36,3 +39,14 @@ def test_numbers_keep_the_digits_that_count(capsys):
     for name, (value, shown) in values.items():
         show(Result([name], [(value,)]), "table")
         assert capsys.readouterr().out.split()[-1] == shown
+
+
+def test_json_has_null_where_it_has_no_number(capsys):
+    show(Result(["mean", "top"], [(float("nan"), float("inf")), (1.5, 2)]), "json")
+    assert json.loads(capsys.readouterr().out) == [{"mean": None, "top": None}, {"mean": 1.5, "top": 2}]
+
+
+def test_json_loses_no_column_of_two_with_the_same_name(capsys):
+    with pytest.raises(click.UsageError, match="same name"):
+        show(Result(["a", "a"], [(1, 2)]), "json")
+    assert capsys.readouterr().out == ""
