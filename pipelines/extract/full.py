@@ -92,7 +92,7 @@ def _look_up_missed(scope: Scope, first_response: int, *, accept_removals: bool)
     scope.missed = missed + len(scope.ledger.gone())
     if ids:
         scope.reader.reporter.step("looking up tasks that no list showed")
-        scope.reader.look_up(ids, scope.holds)
+        scope.look_up(ids)
 
 
 def _close(scope: Scope, page_size: int) -> int | None:

@@ -30,6 +30,7 @@ from pipelines.platform.structures import Page
 from pipelines.progress import Reporter
 
 REPORT_SECONDS = 0.5
+MAX_BATCHES_IN_VAIN = 3  # of look-ups, each half a minute: more tasks than these are not shown by whatever is wrong
 
 
 class CallsSpentError(Exception):
@@ -67,7 +68,8 @@ class Reader:
     ) -> None:
         self.ledger = ledger
         self.calls_left: float = float("inf")
-        self.calls = self.unanswered = 0
+        self.calls = 0
+        self.unanswered: set[str] = set()  # tasks that could not be looked up
         self.totals: list[tuple[int, int, int]] = []  # (response, sent_after, total) of the scope's own list
         self.first_reply: Reply | None = None
         self.last_reply: Reply | None = None
@@ -143,28 +145,36 @@ class Reader:
             for request, answer, page in zip(requests, answers, stored, strict=True)
         ]
 
-    def look_up(self, operation_ids: Sequence[str], is_in_scope: Callable[[str, bytes], bool]) -> None:
+    def look_up(
+        self, operation_ids: Sequence[str], is_in_scope: Callable[[str, bytes], bool], probe: PageRequest
+    ) -> None:
         """Read these tasks by id, as many at once as a list's pages; the ledger learns which are there and which gone.
 
         A record that is out of scope, or of another task, counts as neither, and so does a task that the platform can't
-        show while it shows others.
+        show while it serves lists, of which the `probe` is a page. If it shows none in several batches, it is not asked
+        for the rest.
 
         Raises:
             CallsSpentError: these are more calls than are left; what was read is stored.
-            PlatformError: the platform shows none any more.
+            PlatformError: the platform refused a call, or serves no list either.
         """
+        in_vain = 0
         for first in range(0, len(operation_ids), MAX_WIDTH):
+            if in_vain == MAX_BATCHES_IN_VAIN:
+                self.unanswered.update(operation_ids[first:])
+                break
             chunk = operation_ids[first : first + MAX_WIDTH]
             futures = self._ask(self._look_up_call(each) for each in chunk)
             failures = [each.exception() for each in futures]
             for failure in failures:
-                is_passing = isinstance(failure, PlatformError) and failure.is_retryable
-                if failure is not None and not (is_passing and (None in failures or len(failures) == 1)):
+                if failure is not None and not (isinstance(failure, PlatformError) and failure.is_retryable):
                     raise failure
+            in_vain = 0 if None in failures else in_vain + 1
             for operation_id, future in zip(chunk, futures, strict=True):
                 if future.exception() is not None:
-                    self.unanswered += 1
+                    self.unanswered.add(operation_id)
                     continue
+                self.unanswered.discard(operation_id)
                 answer = future.result()
                 record = answer.reply.page.records[0] if answer.reply.page.records else None
                 if record is not None and not is_in_scope(operation_id, record):
@@ -175,6 +185,8 @@ class Reader:
                 if answer.reply.outcome is Outcome.GONE:
                     origin = answer.origin
                     self.ledger.add_gone(operation_id, origin.response, origin.sent_after, answer.reply.observed_at)
+            if in_vain:
+                self.read([probe])
 
     def _ask_pages(self, of: str, filters: Mapping[str, str], state: Sweep) -> list[Future[Answer]]:
         requests = (PageRequest(of, filters, page_no, state.page_size) for page_no in next_pages(state))

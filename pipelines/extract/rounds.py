@@ -155,7 +155,7 @@ def _locate(scope: Scope, plan: RoundPlan, since: int) -> RoundPlan:
         if place is None:
             break
         lost -= _read(scope, place, read)
-    scope.reader.look_up(sorted(lost), scope.holds)
+    scope.look_up(sorted(lost))
     for name, gap in _gaps(scope, plan).items():
         if gap > 0:
             plan = _search(scope, plan, name, read)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -47,6 +47,14 @@ class Scope:
     def allow(self, plan: RoundPlan) -> None:
         """Let the sync make the calls that this plan allows, from its beginning on."""
         self.reader.calls_left = min(self.reader.calls_left, plan.max_calls - self.reader.calls)
+
+    def look_up(self, operation_ids: Sequence[str]) -> None:
+        """Read these tasks by id.
+
+        Raises:
+            CallsSpentError: these are more calls than are left.
+        """
+        self.reader.look_up(operation_ids, self.holds, self.request(ALL, 0))
 
     def holds(self, operation_id: str, record: bytes) -> bool:
         """Whether a looked-up record is of this task, and in scope: its filtered fields are the last list record's."""

@@ -123,7 +123,7 @@ def judge(scope: Scope, warehouse: Warehouse, total: int | None, reading: Readin
     """Grade what was read, and decide which tasks are gone: none of them, if there are more than may be at once."""
     ledger, notes = scope.ledger, list(scope.notes)
     if scope.reader.unanswered:
-        notes.append(f"the platform could not show {scope.reader.unanswered:,} of the tasks that were looked up")
+        notes.append(f"the platform could not show {len(scope.reader.unanswered):,} of the tasks to be looked up")
     removals = ledger.gone()
     limit = removable(ledger.knowledge().living + len(removals))
     suspects = max(scope.missed, len(removals))

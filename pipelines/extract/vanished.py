@@ -102,5 +102,5 @@ def _find_one(ordered: _OrderedList, since: int) -> bool:
     if not 0 < len(suspects) <= ordered.scope.page_size:
         return False
     gone = len(ordered.scope.ledger.gone())
-    ordered.scope.reader.look_up(suspects[:MAX_VANISHED_SEARCHES], ordered.scope.holds)
+    ordered.scope.look_up(suspects[:MAX_VANISHED_SEARCHES])
     return len(ordered.scope.ledger.gone()) > gone

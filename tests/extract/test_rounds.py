@@ -4,7 +4,10 @@ import json
 
 import pytest
 
+from pipelines.errors import PlatformError
 from pipelines.extract.raw import committed_syncs
+from simulator.messages import html_response
+from simulator.platform import OPERATIONS
 from support.platforms import Site
 
 pytestmark = pytest.mark.usefixtures("few_reports")
@@ -163,3 +166,61 @@ def test_with_a_record_without_an_id_nothing_is_proven(make_site):
     without_id = site.store.rows("from core.quarantine where operation_id = sha256(record)")
     assert site.sync(is_full=True).grade == ("counted" if without_id else "proven")
     assert without_id
+
+
+def out_of_order(site, *, lists=False):
+    """From now on no task can be looked up; with `lists`, no list can be read from the first look-up on either."""
+    looked_up = []
+    handle = site.platform.handle
+
+    def fail(request):
+        if request.path.startswith(f"{OPERATIONS}/"):
+            looked_up.append(request.path.rpartition("/")[2])
+        elif not (lists and looked_up):
+            return handle(request)
+        return html_response(500, "Internal Server Error")
+
+    site.platform.handle = fail
+    return looked_up
+
+
+@pytest.mark.parametrize("lost", [2, 4, 10])
+def test_tasks_that_cannot_be_looked_up_hold_up_no_sync_and_are_not_taken_for_gone(make_site, lost):
+    site = make_site(**FLEET)
+    site.sync()
+    gone = site.platform.remove(ids(site, "processing")[:lost])
+    created = site.platform.create(3)
+    handle = site.platform.handle
+    out_of_order(site)
+    for is_full in (False, True):
+        manifest = site.sync(is_full=is_full)
+        assert (manifest.grade, manifest.removed) == ("unproven", 0)
+        assert f"the platform could not show {lost} of the tasks to be looked up" in manifest.grade_evidence
+        assert site.published() == site.truth() | set(gone)
+        assert set(created) <= site.published()
+    site.platform.handle = handle
+    manifest = site.sync(is_full=True)
+    assert (manifest.grade, manifest.removed) == ("proven", lost)
+    assert "could not show" not in manifest.grade_evidence
+
+
+def test_where_no_task_can_be_looked_up_a_few_are_tried(make_site):
+    site = make_site(tasks=4000, tasks_per_day=2000)
+    site.sync()
+    site.platform.remove(ids(site, "processing")[:60])
+    looked_up = out_of_order(site)
+    manifest = site.sync()
+    assert len(set(looked_up)) == 12
+    assert manifest.grade == "unproven"
+    assert "could not show 60 of the tasks" in manifest.grade_evidence
+
+
+def test_where_lists_fail_as_look_ups_do_the_sync_ends_in_an_error(make_site):
+    site = make_site(**FLEET)
+    site.sync()
+    site.platform.remove(ids(site, "processing")[:10])
+    looked_up = out_of_order(site, lists=True)
+    with pytest.raises(PlatformError, match="pageNo=0") as caught:
+        site.extract()
+    assert caught.value.is_retryable
+    assert len(set(looked_up)) == 4
