@@ -35,6 +35,7 @@ The map, in data-flow order; nothing here imports dagster:
 - `demo`       a simulated fleet synced over some days
 - `progress`   bars on a terminal, log lines elsewhere
 - `cli_answers` the commands of `iodm` that only read
+- `cli_upkeep`  the commands `iodm doctor`, `rebuild`, `rollback`, `prune`
 - `cli_explain` the command `iodm explain`
 - `cli_backtest` the command that tries abort rules
 - `cli`        the command `iodm`

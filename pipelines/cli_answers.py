@@ -182,3 +182,8 @@ def show_origin(title: str, snapshot: dict[str, Any], held: dict[str, Any] | Non
 def existing_warehouse(settings: Settings | None = None) -> Warehouse:
     """The warehouse of the settings; its folder is not made."""
     return Warehouse((settings or load_settings()).warehouse.absolute())
+
+
+def open_line(warehouse: Warehouse) -> str:
+    """How to open the served file in DuckDB's own shell."""
+    return f"duckdb -readonly {warehouse.link}"

@@ -19,7 +19,7 @@ from pipelines.base import load_base
 from pipelines.extract.entries import SyncManifest
 from pipelines.models import load
 from pipelines.records import batches, ensure_records, load_records
-from pipelines.sql_text import attach_served, insert_rows, scalar
+from pipelines.sql_text import attach_served, insert_rows, last_applied, scalar
 from pipelines.tables import MONTHLY_TABLES, OPERATION_HISTORY, OPERATION_TARGETS, OPERATIONS, TABLES, Table
 from pipelines.warehouse import Warehouse
 
@@ -76,7 +76,7 @@ def begin(
     connection.execute("create table removed (operation_id varchar, removed_at timestamp)")
     if served is None and base is not None:
         return _begin_with(connection, base, scratch)
-    return int(scalar(connection, "select coalesce(max(sync_id), 0) from served.core.syncs"))
+    return last_applied(connection)
 
 
 def _begin_with(connection: duckdb.DuckDBPyConnection, base: Path, scratch: Path) -> int:

@@ -27,7 +27,7 @@ from pipelines.lake import LakeFile
 from pipelines.marts import build_marts
 from pipelines.progress import Reporter
 from pipelines.settings import Settings
-from pipelines.sql_text import attach_served, duckdb_errors, insert_rows, quoted, scalar
+from pipelines.sql_text import attach_served, duckdb_errors, insert_rows, last_applied, quoted, scalar
 from pipelines.tables import TABLES, Column, Table, has_todays_columns
 from pipelines.warehouse import Warehouse, publications, serve, storage_errors, sync_to_disk
 
@@ -75,16 +75,16 @@ def publish(settings: Settings, warehouse: Warehouse, reporter: Reporter, *, fro
         with _nothing_unfinished(warehouse), scratch_database(warehouse, settings.memory_limit) as connection:
             if served is not None and not _can_be_added_to(connection, served, base):
                 served = None
-            last_applied = begin(connection, served, base, scratch=warehouse.work)
-            syncs = list(committed_syncs(warehouse, after=last_applied))
-            if not syncs and last_applied == 0:
+            newest_before = begin(connection, served, base, scratch=warehouse.work)
+            syncs = list(committed_syncs(warehouse, after=newest_before))
+            if not syncs and newest_before == 0:
                 raise StorageError(f"there is no committed sync in {warehouse.raw}", advice="Run `iodm sync` first")
             reporter.step("flattening")
             applied = apply_syncs(connection, syncs, warehouse.work)
             manifest = _manifest_of(connection) if served else []
             months = changed_months(connection) | lake.stale_months(warehouse.lake, manifest)
             reporter.step("writing Parquet")
-            newest = syncs[-1][1].sync_id if syncs else last_applied
+            newest = syncs[-1][1].sync_id if syncs else newest_before
             files = lake.write(connection, warehouse.lake, months, manifest, newest)
             reporter.step("building the published file")
             number = max(publications(warehouse), default=0) + 1
@@ -98,8 +98,7 @@ def publish(settings: Settings, warehouse: Warehouse, reporter: Reporter, *, fro
 def _can_be_added_to(connection: duckdb.DuckDBPyConnection, file: Path, base: Path | None) -> bool:
     """Whether what is served has today's columns, and every sync that was pruned."""
     attach_served(connection, file)
-    last_applied = scalar(connection, "select coalesce(max(sync_id), 0) from served.core.syncs")
-    has_pruned = base is None or last_applied >= number_of(base)
+    has_pruned = base is None or last_applied(connection) >= number_of(base)
     can_be = has_pruned and has_todays_columns(connection, "served.core")
     connection.execute("detach served")
     return can_be

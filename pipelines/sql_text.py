@@ -59,6 +59,11 @@ def attach_served(connection: duckdb.DuckDBPyConnection, file: Path) -> None:
         ) from error
 
 
+def last_applied(connection: duckdb.DuckDBPyConnection) -> int:
+    """The number of the last sync that `served` holds; 0 if none."""
+    return int(scalar(connection, "select coalesce(max(sync_id), 0) from served.core.syncs"))
+
+
 @contextlib.contextmanager
 def duckdb_errors() -> Iterator[None]:
     """Turn what DuckDB says of disk and memory into a `StorageError`."""

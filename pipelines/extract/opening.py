@@ -13,7 +13,7 @@ import duckdb
 from pipelines.extract.ledger import CURRENT, FOLDED, MET, TIME, Ledger, forget_nameless
 from pipelines.extract.past import Past, Reading
 from pipelines.extract.raw import committed_syncs
-from pipelines.sql_text import attach_served, duckdb_errors, scalar
+from pipelines.sql_text import attach_served, duckdb_errors, last_applied
 from pipelines.warehouse import Warehouse
 
 MEMORY = "512MB"  # beyond it, what was met lies on disk
@@ -71,7 +71,7 @@ def open_ledger(warehouse: Warehouse, past: Past, reading: Reading | None = None
                 attach_served(connection, served)
             connection.execute(_NOTHING_SERVED if served is None else _SERVED)
             connection.execute(CURRENT)
-            applied = scalar(connection, "select max(sync_id) from served.core.syncs") if served else 0
+            applied = last_applied(connection) if served else 0
             after = min(applied, reading.sync_id - 1) if reading else applied
             for sync, manifest in committed_syncs(warehouse, after):
                 if manifest.sync_id == past.whole_since:

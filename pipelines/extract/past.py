@@ -12,7 +12,7 @@ from pipelines.extract.entries import PageEntry, SyncManifest
 from pipelines.extract.plan import ALL
 from pipelines.extract.raw import committed_syncs, newest_sync, read_manifest, sync_folders
 from pipelines.extract.sweep import Sweep
-from pipelines.sql_text import attach_served, duckdb_errors, scalar
+from pipelines.sql_text import attach_served, duckdb_errors, last_applied
 from pipelines.warehouse import Warehouse
 
 
@@ -78,7 +78,7 @@ def last_served(warehouse: Warehouse) -> int:
         return 0
     with duckdb_errors(), duckdb.connect() as connection:
         attach_served(connection, served)
-        return int(scalar(connection, "select coalesce(max(sync_id), 0) from served.core.syncs"))
+        return last_applied(connection)
 
 
 def read_past(warehouse: Warehouse) -> Past:
