@@ -1,7 +1,5 @@
 """The command line as a user runs it: real processes, real HTTP, real files."""
 
-import csv
-import io
 import json
 import os
 import signal
@@ -15,7 +13,7 @@ import pytest
 
 from simulator.faults import Fault, Match
 from simulator.process import SimulatorProcess
-from support.commands import FROZEN, IODM, Iodm
+from support.commands import FROZEN, Iodm
 
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parent.parent.parent
@@ -56,97 +54,6 @@ def test_the_demo_needs_nothing_and_shows_rates(tmp_path):
     assert "success rate" in done.stdout
     assert "iodm report" in done.stdout
     assert (tmp_path / "warehouse" / "demo" / "iodm.duckdb").exists()
-
-
-@pytest.mark.parametrize("by", ["day", "type", "manufacturer", "model", "version"])
-def test_reports_say_the_same_in_every_format(synced, by):
-    table = synced.ok("report", "--by", by)
-    rows = json.loads(synced.ok("report", "--by", by, "--format", "json"))
-    lines = list(csv.DictReader(io.StringIO(synced.ok("report", "--by", by, "--format", "csv"))))
-    assert len(rows) == len(lines) > 0
-    assert sum(row["operations"] for row in rows) == sum(int(line["operations"]) for line in lines)
-    assert "verdict" in table
-    until = json.loads(synced.ok("report", "--by", by, "--until", "2000-01-01", "--format", "json"))
-    assert until == []
-
-
-@pytest.mark.parametrize("until", ["2026-03-02", "2026-03-01"])
-@pytest.mark.parametrize(
-    "command",
-    [["report"], ["report", "--html", "page.html"], ["explain", "--mart", "success_overall"], ["backtest"]],
-)
-def test_a_window_that_ends_before_it_begins_is_refused(synced, command, until):
-    line = synced.fails(2, *command, "--since", "2026-03-02", "--until", until)
-    assert "--since 2026-03-02 00:00:00 is not before --until" in line
-    assert not (synced.folder / "page.html").exists()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "window"),
-    [
-        ([], ""),
-        (["--since", "2026-03-02"], ", tasks created from 2026-03-02 (UTC)"),
-        (["--until", "2026-03-02T06:30:00"], ", tasks created before 2026-03-02 06:30:00 (UTC)"),
-        (
-            ["--since", "2026-03-01", "--until", "2026-03-02"],
-            ", tasks created from 2026-03-01 and before 2026-03-02 (UTC)",
-        ),
-    ],
-)
-def test_a_table_says_its_window_and_that_the_number_of_tasks_is_of_the_file(synced, arguments, window):
-    shown = synced.ok("report", "--by", "month", *arguments).splitlines()[0]
-    tasks = f"{FROZEN.tasks} upgrade tasks{' in the file' if window else ''}"
-    assert f"by the month in which the task was created{window}: {tasks}, observed" in shown
-
-
-@pytest.mark.parametrize("mart", ["snapshot", "data_quality", "lake_months", "rollouts_at_equal_age"])
-def test_of_a_mart_that_is_no_report_it_is_said_how_to_see_it(synced, mart):
-    query = f"from marts.{mart}"
-    assert f'`iodm sql "{query}"`' in synced.fails(2, "report", "--mart", mart)
-    synced.ok("sql", query)
-
-
-def test_of_what_is_neither_a_mart_nor_a_report_only_the_reports_are_listed(synced):
-    for name in ("nothing", "device_history"):
-        line = synced.fails(2, "report", "--mart", name)
-        assert "iodm sql" not in line
-        assert "success_at_age" in line
-
-
-@pytest.mark.parametrize(
-    "command", [["report"], ["status", "--json"], ["sql", "from core.operations", "--format", "csv"]]
-)
-def test_a_reader_that_has_had_enough_is_no_error(synced, command):
-    process = synced.start(*command)
-    process.stdout.close()
-    assert process.stderr.read() == ""
-    assert process.wait(60) == 141, "as a shell says of a program whose reader left"
-    process.stderr.close()
-
-
-@pytest.mark.parametrize("output_format", ["table", "csv", "json"])
-def test_output_that_finds_no_room_is_an_error_of_storage(synced, output_format):
-    with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            [IODM, "report", "--format", output_format],
-            env=synced.environment(),
-            cwd=synced.folder,
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-    assert done.returncode == 4
-    assert done.stderr == (
-        "Error: can't write what this prints: No space left on device. "
-        "Free some space, then run it again: nothing is lost.\n"
-    )
-
-
-def test_a_terminal_without_utf_8_shows_what_it_can(synced):
-    query = "select '水表' as device_type"
-    for output_format in ("csv", "table"):
-        assert r"\u6c34\u8868" in synced.ok("sql", query, "--format", output_format, PYTHONIOENCODING="latin-1")
 
 
 def test_status_and_check_say_whether_to_trust_it(synced):
@@ -200,16 +107,6 @@ def test_a_query_can_not_write_nor_read_other_files(synced, query):
 )
 def test_without_a_warehouse_every_reader_says_what_to_run_first(tmp_path, command):
     assert "iodm sync" in Iodm(tmp_path, {}).fails(4, *command)
-
-
-def test_a_page_without_a_name_is_refused(synced):
-    assert "--html" in synced.fails(2, "report", "--html", "")
-
-
-def test_a_page_that_can_not_be_written_there_can_be_written_elsewhere(synced):
-    line = synced.fails(4, "report", "--html", "/sys/page.html")
-    assert "another folder" in line
-    assert "IODM_WAREHOUSE" not in line
 
 
 @pytest.mark.parametrize(
