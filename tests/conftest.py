@@ -1,7 +1,6 @@
 """What every ring uses: no settings of the machine, few and bounded examples, warehouses and platforms that go away."""
 
 import os
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,9 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from pipelines.models import load
 from support.platforms import Site
 from support.records import Store
+from support.reports import only_reports
 from support.tally import TALLY
 
 settings.register_profile("repository", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
@@ -31,17 +30,8 @@ def few_reports() -> Iterator[None]:
     That all of `sql/marts` and `sql/checks` can be published, and what is in it, is tested in `tests/sql`, and wherever
     this fixture is not used.
     """
-    marts, checks = load("marts"), load("checks")
-    before = dict(marts), dict(checks)
-    kept = {"operation_outcomes", "snapshot", "success_by_day", "lake_months"}
-    for name in marts.keys() - kept:
-        del marts[name]
-    for name in [name for name, check in checks.items() if set(re.findall(r"marts\.(\w+)", check.sql)) - kept]:
-        del checks[name]
-    yield
-    for models, every in zip((marts, checks), before, strict=True):  # in their order again
-        models.clear()
-        models.update(every)
+    with only_reports("snapshot", "success_by_day", "lake_months"):
+        yield
 
 
 @pytest.fixture

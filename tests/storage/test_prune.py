@@ -75,8 +75,8 @@ def test_a_pruned_warehouse_and_its_twin_that_never_was_are_the_same(steps):
             if step == "prune":
                 pruned.prune()
                 continue
-            for store in (pruned, twin):
-                store.apply(*step["pages"], gone=step["gone"], mode=step["mode"])
+            pruned.apply(*step["pages"], gone=step["gone"], mode=step["mode"])
+            twin.sync(*step["pages"], gone=step["gone"], mode=step["mode"])
         if not sync_folders(twin.warehouse):
             return
         twin.publish(from_scratch=True)
@@ -101,33 +101,37 @@ def left_in(store):
 
 
 def lived(folder):
-    """Five syncs: tasks that change, go, come back, stay broken; a record without an id."""
+    """Five syncs: tasks that change, go, come back, stay broken; a record without an id. The first two are served."""
     store = Store(folder)
-    store.apply([record("stays"), record("changes"), record("goes"), record("back"), record("worse"), NAMELESS])
+    store.sync([record("stays"), record("changes"), record("goes"), record("back"), record("worse"), NAMELESS])
     store.apply([record("stays", extra=1), record("changes", status="stop")], gone=["goes", "back"])
-    store.apply([record("stays", extra=2), record("back"), record("worse", createTime=None), record("bad", status=3)])
-    store.apply([record("broken", createTime="soon"), record("worse", createTime=None)])
-    store.apply([record("stays", extra=3), record("changes", status="processing")])
+    store.sync([record("stays", extra=2), record("back"), record("worse", createTime=None), record("bad", status=3)])
+    store.sync([record("broken", createTime="soon"), record("worse", createTime=None)])
+    store.sync([record("stays", extra=3), record("changes", status="processing")])
     return store
 
 
 @pytest.fixture(scope="module")
 def ripe(tmp_path_factory):
-    """A warehouse with a base of two syncs, and two more that may be dropped."""
+    """A warehouse with a base of four syncs and two more, all of them served; and all that is in it."""
     store = lived(tmp_path_factory.mktemp("ripe"))
-    expected = everything_of(store)
+    store.publish()
     store.prune()
     store.sync([record("late")], mode="incremental")
-    return store, expected
+    return store, everything_of(store)
 
 
-@pytest.fixture
-def copy_of(tmp_path):
-    def copy(store):
-        shutil.copytree(store.warehouse.root, tmp_path / "warehouse", symlinks=True)
-        return Store(tmp_path)
+@pytest.fixture(scope="module")
+def riper(ripe, tmp_path_factory):
+    """The same after one more sync: a prune may drop the two."""
+    store = copied(ripe[0], tmp_path_factory.mktemp("riper"))
+    store.sync([record("more")])
+    return store, everything_of(store)
 
-    return copy
+
+def copied(store, folder):
+    shutil.copytree(store.warehouse.root, folder / "warehouse", symlinks=True)
+    return Store(folder)
 
 
 def test_the_newest_record_of_each_task_stays_as_received(store):
@@ -135,7 +139,7 @@ def test_the_newest_record_of_each_task_stays_as_received(store):
     newest = encode(record("task", unknown="newest \u00e9 \\ ,"))[:-1] + b', "n":1.50 }'
     store.apply([first])
     before = store.everything()
-    store.apply([newest])
+    store.sync([newest])
     store.apply([record("other")])
     store.prune()
     (file,) = newest_base(store.warehouse).glob("records-*.jsonl.zst")
@@ -165,11 +169,9 @@ def test_every_kind_of_row_survives_prune_upon_prune(tmp_path):
 CRASHES = [
     ("pipelines.prune._drop", 1),
     ("pipelines.prune.begin", 1),
-    *(("pipelines.base._copy", number) for number in range(1, 6)),
-    ("pipelines.base.sync_to_disk", 3),
+    ("pipelines.base._copy", 3),
     ("pipelines.base.replace_file", 1),
     ("Path.rename", 1),
-    ("pipelines.prune.sync_to_disk", 1),
     ("pipelines.prune._drop", 2),
     ("os.rmdir", 1),
     ("os.rmdir", 2),
@@ -177,10 +179,8 @@ CRASHES = [
 
 
 @pytest.mark.parametrize(("target", "number"), CRASHES)
-def test_a_crash_at_any_step_loses_nothing_and_the_next_prune_finishes(ripe, copy_of, target, number):
-    store = copy_of(ripe[0])
-    store.apply([record("more")])
-    expected = everything_of(store)
+def test_a_crash_at_any_step_loses_nothing_and_the_next_prune_finishes(riper, tmp_path, target, number):
+    store, expected = copied(riper[0], tmp_path), riper[1]
     with pytest.MonkeyPatch.context() as patch:
         crash_at(patch, target, number)
         with pytest.raises(CrashError):
@@ -192,10 +192,8 @@ def test_a_crash_at_any_step_loses_nothing_and_the_next_prune_finishes(ripe, cop
     assert everything_of(store) == expected
 
 
-def test_what_a_base_holds_is_not_read_again_and_goes_with_the_next_prune(ripe, copy_of, tmp_path):
-    store = copy_of(ripe[0])
-    store.publish()
-    expected = everything_of(store)
+def test_what_a_base_holds_is_not_read_again_and_goes_with_the_next_prune(ripe, tmp_path):
+    store, expected = copied(ripe[0], tmp_path), ripe[1]
     stray = store.warehouse.raw / "synced_date=2026-03-04" / "sync=000002"
     stray.mkdir()
     (stray / "pages.jsonl").write_text("half dropped")
@@ -206,8 +204,8 @@ def test_what_a_base_holds_is_not_read_again_and_goes_with_the_next_prune(ripe, 
     assert everything_of(store) == expected
 
 
-def test_what_a_damaged_base_holds_is_not_dropped(ripe, copy_of):
-    store = copy_of(ripe[0])
+def test_what_a_damaged_base_holds_is_not_dropped(ripe, tmp_path):
+    store = copied(ripe[0], tmp_path)
     stray = store.warehouse.raw / "synced_date=2026-03-04" / "sync=000002"
     stray.mkdir()
     (newest_base(store.warehouse) / "history.parquet").unlink()
@@ -225,8 +223,8 @@ BASE_DAMAGES = {
 
 @pytest.mark.parametrize("damage", BASE_DAMAGES)
 @pytest.mark.parametrize("name", ["base.json", "tasks", "history", "syncs", "quarantine", "records-0"])
-def test_a_damaged_base_is_an_error_of_storage_and_nothing_is_published(ripe, copy_of, name, damage):
-    store = copy_of(ripe[0])
+def test_a_damaged_base_is_an_error_of_storage_and_nothing_is_published(ripe, tmp_path, name, damage):
+    store = copied(ripe[0], tmp_path)
     served = store.warehouse.served_file()
     (file,) = newest_base(store.warehouse).glob(f"{name}*")
     BASE_DAMAGES[damage](file)
@@ -234,8 +232,14 @@ def test_a_damaged_base_is_an_error_of_storage_and_nothing_is_published(ripe, co
         store.publish(from_scratch=True)
     assert (caught.value.exit_code, bool(caught.value.advice)) == (4, True)
     assert store.warehouse.served_file() == served
-    store.publish()
-    assert len(store.rows("from core.syncs")) == 6
+
+
+def test_of_a_damaged_base_nothing_is_read_where_what_is_served_goes_on(ripe, tmp_path):
+    store = copied(ripe[0], tmp_path)
+    for file in newest_base(store.warehouse).iterdir():
+        file.write_bytes(b"damaged")
+    store.apply([record("more")])
+    assert len(store.rows("from core.syncs")) == 7
 
 
 def test_where_what_is_served_lacks_pruned_syncs_all_is_made_again(tmp_path):
@@ -243,7 +247,7 @@ def test_where_what_is_served_lacks_pruned_syncs_all_is_made_again(tmp_path):
     expected = everything_of(store)
     store.prune()
     store.warehouse.link.unlink()
-    store.warehouse.link.symlink_to(Path("published") / "iodm-000004.duckdb")
+    store.warehouse.link.symlink_to(Path("published") / "iodm-000001.duckdb")
     store.publish()
     assert (store.everything(), store.lake_bytes()) == expected
     for file in store.warehouse.published.iterdir():
@@ -252,9 +256,8 @@ def test_where_what_is_served_lacks_pruned_syncs_all_is_made_again(tmp_path):
     assert (store.everything(), store.lake_bytes()) == expected
 
 
-def test_records_are_flattened_anew_by_rules_that_came_after_the_prune(ripe, copy_of, monkeypatch):
-    store = copy_of(ripe[0])
-    store.publish()
+def test_records_are_flattened_anew_by_rules_that_came_after_the_prune(ripe, tmp_path, monkeypatch):
+    store = copied(ripe[0], tmp_path)
     rules = load("core")["records"]
     sql = rules.sql.replace("then record.operateType end", "then upper(record.operateType) end")
     monkeypatch.setitem(load("core"), "records", dataclasses.replace(rules, sql=sql))
@@ -307,7 +310,8 @@ def test_a_record_that_only_the_rules_of_its_time_refused_is_kept(store):
 
 def test_the_last_whole_reading_and_what_came_after_it_stay(store):
     for mode in ("full", "incremental", "full", "incremental", "interrupted"):
-        store.apply([record(mode)], mode=mode)
+        store.sync([record(mode)], mode=mode)
+    store.publish()
     store.prune()
     assert left_in(store) == (2, [3, 4, 5])
     assert plan(store.warehouse, 0).folders == []
@@ -315,7 +319,7 @@ def test_the_last_whole_reading_and_what_came_after_it_stay(store):
 
 def test_without_a_whole_reading_nothing_is_dropped(store):
     for _ in range(2):
-        store.apply([record()], mode="interrupted")
+        store.sync([record()], mode="interrupted")
     assert plan(store.warehouse, 0).folders == []
 
 
@@ -342,7 +346,7 @@ def test_what_is_not_served_yet_is_published_first(store):
 
 def test_a_sync_goes_on_after_a_prune(make_site):
     site = make_site()
-    site.sync()
+    site.extract()
     site.sync(is_full=True)
     site.store.prune()
     assert site.sync(is_full=True).grade == "proven"
