@@ -13,9 +13,25 @@ from pipelines.errors import SettingsError, StorageError
 from pipelines.explain import explain, explain_record
 from pipelines.models import load
 from support.histories import histories
-from support.records import Store, counters, encode, record, reply_of, without
+from support.records import Store, counters, encode, record, reply_of
+from support.reports import only_reports
 
 MARTS = ["success_by_version", "success_by_model_version", "success_by_policy", "success_by_month", "success_by_group"]
+WITHOUT_TASKS = ["success_at_age", "outcomes_at_age", "rollouts_at_equal_age", "snapshot"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _only_what_is_explained():
+    with only_reports(*MARTS, *WITHOUT_TASKS, "success_overall", "success_by_type", "success_by_day"):
+        yield
+
+
+@pytest.fixture(scope="module")
+def one_task(tmp_path_factory):
+    """A published task, for tests that only ask."""
+    store = Store(tmp_path_factory.mktemp("one_task"))
+    store.apply([record("a")])
+    return store.warehouse
 
 
 def dicts(result):
@@ -43,10 +59,11 @@ def test_every_row_leads_to_records_that_were_received_and_add_up_to_it(history,
         store = Store(Path(folder))
         bodies = {}
         for sync in history:
-            store.apply(*sync)
+            store.sync(*sync)
             for number, page in enumerate(sync):
                 reply = reply_of(page, page_no=number)
                 bodies[hashlib.sha256(reply.body).hexdigest()] = [encode(each).decode() for each in page]
+        store.publish()
         if prunes:
             store.prune()
         model = load("marts")[mart]
@@ -81,7 +98,7 @@ def test_a_task_shows_the_response_behind_each_state_that_syncs_met(store):
     states = [counters(wait=2), counters(processing=1, success=1), counters(success=1, fail=1)]
     pages = [[record("other"), record("t", status="processing", staResult=each)] for each in states]
     for page in pages:
-        store.apply(page)
+        store.sync(page)
     store.apply([*pages[-1]], [record("more")])
     history = explain_record(store.warehouse, "t")
     assert history.task["success"] == 1
@@ -97,8 +114,8 @@ def test_a_task_shows_the_response_behind_each_state_that_syncs_met(store):
 
 
 def test_of_responses_that_were_dropped_the_record_is_kept_and_said_to_have_no_response(store):
-    store.apply([record("t", status="processing", staResult=counters(wait=1))])
-    store.apply([record("t", status="success", staResult=counters(success=1))])
+    store.sync([record("t", status="processing", staResult=counters(wait=1))])
+    store.sync([record("t", status="success", staResult=counters(success=1))])
     store.apply([record("u")])
     assert store.prune() >= 0
     assert not list(store.warehouse.raw.glob("synced_date=*/sync=000002"))
@@ -115,7 +132,7 @@ def test_where_a_task_came_twice_in_a_sync_the_newest_response_is_the_one(store)
 
 
 def test_a_record_that_is_set_aside_is_shown_with_its_reason_beside_the_older_good_one(store):
-    store.apply([record("t")], [record("u")])
+    store.sync([record("t")], [record("u")])
     store.apply([record("t", createTime=None), record("v", createTime=None), record("u")])
     known = explain_record(store.warehouse, "t")
     assert (known.task["operation_id"], json.loads(known.record["record"])["createTime"]) == ("t", "20260301T080000Z")
@@ -133,10 +150,10 @@ def test_a_record_that_was_broken_by_the_rules_of_its_time_is_found_where_it_was
     line = json.loads((folder / "quarantine.jsonl").read_text())
     again = line | {"operation_id": "once", "record": json.dumps(record("once", staResult=counters(success=1, fail=2)))}
     (folder / "quarantine.jsonl").write_text(json.dumps(again) + "\n")
-    store.publish()
     if prunes:
         store.sync([record("x")])
-        store.publish()
+    store.publish()
+    if prunes:
         store.prune()
     explanation = explain(store.warehouse, "operation_outcomes", "operation_id = 'once'")
     assert [task["finished"] for task in dicts(explanation.tasks)] == [3]
@@ -165,9 +182,8 @@ def test_values_are_compared_as_they_are_quotes_and_nulls_too(store):
     assert [task["operation_id"] for task in dicts(explanation.tasks)] == ["b"]
 
 
-def test_nothing_is_behind_no_rows(store):
-    store.apply([record("a")])
-    explanation = explain(store.warehouse, "success_by_version", "false")
+def test_nothing_is_behind_no_rows(one_task):
+    explanation = explain(one_task, "success_by_version", "false")
     assert (explanation.rows.rows, explanation.tasks.rows, explanation.sums["operations"]) == ([], [], 0)
 
 
@@ -183,24 +199,21 @@ def test_nothing_is_behind_no_rows(store):
         ("success_by_day", "created_date = 'soon'", "the condition failed"),
     ],
 )
-def test_what_cannot_be_explained_is_said(store, mart, where, message):
-    store.apply([record("a")])
+def test_what_cannot_be_explained_is_said(one_task, mart, where, message):
     with pytest.raises(SettingsError, match=message):
-        explain(store.warehouse, mart, where)
+        explain(one_task, mart, where)
 
 
-def test_an_unknown_task_and_an_empty_warehouse_are_said(store):
+def test_an_unknown_task_and_an_empty_warehouse_are_said(store, one_task):
     with pytest.raises(StorageError, match="nothing is published"):
         explain_record(store.warehouse, "a")
-    store.apply([record("a")])
     with pytest.raises(SettingsError, match="knows no task 'b'"):
-        explain_record(store.warehouse, "b")
+        explain_record(one_task, "b")
 
 
-def test_a_memory_limit_that_is_too_small_is_said_to_be(store):
-    store.apply([record("a")])
+def test_a_memory_limit_that_is_too_small_is_said_to_be(one_task):
     with pytest.raises(StorageError, match="IODM_MEMORY_LIMIT"):
-        explain(store.warehouse, "success_by_version", memory_limit="1MB")
+        explain(one_task, "success_by_version", memory_limit="1MB")
 
 
 def test_a_raw_file_that_is_damaged_is_said_to_be(store):
@@ -210,22 +223,3 @@ def test_a_raw_file_that_is_damaged_is_said_to_be(store):
     file.write_bytes(file.read_bytes()[:-9])
     with pytest.raises(StorageError, match=r"can't be read|not as many bytes"):
         explain_record(store.warehouse, "a")
-
-
-def test_the_key_of_each_report_identifies_its_rows(store):
-    texts = ["V1", "V2", None]
-    store.apply(
-        [
-            without(
-                record(
-                    f"t{number}", extendPara={"fileVersion": texts[number % 3]}, createTime=f"2026030{number}T080000Z"
-                ),
-                *(["policy"] if number % 2 else []),
-            )
-            for number in range(1, 9)
-        ]
-    )
-    keys = {name: ", ".join(model.key) for name, model in load("marts").items() if model.key and model.is_relation}
-    assert len(keys) > 15
-    for mart, key in keys.items():
-        assert store.rows(f"select {key} from marts.{mart} group by all having count(*) > 1") == []

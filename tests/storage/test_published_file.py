@@ -6,7 +6,7 @@ import pytest
 
 from pipelines.models import load
 from pipelines.tables import TABLES
-from support.records import Store, record
+from support.records import Store, record, without
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +73,22 @@ def test_every_mart_is_served_under_its_name(served):
 def test_the_file_can_be_opened_by_clients_since_duckdb_1_2(served):
     tags = served.execute("select tags from duckdb_databases() where not internal").fetchall()
     assert "v1.2" in str(tags)
+
+
+def test_the_key_of_each_report_identifies_its_rows(store):
+    texts = ["V1", "V2", None]
+    store.apply(
+        [
+            without(
+                record(
+                    f"t{number}", extendPara={"fileVersion": texts[number % 3]}, createTime=f"2026030{number}T080000Z"
+                ),
+                *(["policy"] if number % 2 else []),
+            )
+            for number in range(1, 9)
+        ]
+    )
+    keys = {name: ", ".join(model.key) for name, model in load("marts").items() if model.key and model.is_relation}
+    assert len(keys) > 15
+    for mart, key in keys.items():
+        assert store.rows(f"select {key} from marts.{mart} group by all having count(*) > 1") == []
