@@ -10,9 +10,16 @@ from pipelines.backtest import evaluate
 from pipelines.rules import DEFAULT_RULES, parse_rule
 from support.core import COUNTERS
 from support.replay import HALF_HOUR, MINUTE, is_near
+from support.reports import only_reports
 
 EPOCH = dt.datetime.fromisoformat("2026-03-01")
 OWN, HAWKBIT, AWS = DEFAULT_RULES
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _only_rollouts():
+    with only_reports("rollouts", "rollout_courses", "snapshot"):
+        yield
 
 
 def hour(number):

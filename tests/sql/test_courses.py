@@ -4,7 +4,19 @@ import datetime as dt
 
 import pytest
 
+from support.reports import only_reports
+
 DAY = "2026-03-01"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _only_marts_about_time():
+    with only_reports(
+        *("operation_durations", "successful_upgrades_by_version", "device_history", "progress_curves"),
+        *("success_at_age", "outcomes_at_age", "rollouts_at_equal_age", "stalled_operations"),
+        *("lake_months", "counter_identities"),
+    ):
+        yield
 
 
 def at(text):

@@ -10,6 +10,7 @@ import scipy.stats
 
 from support.core import Core
 from support.fleets import EVEN, LONG_TAIL, differing_rates, draw, funnel, hotspots, observe, varied_tasks
+from support.reports import only_reports
 
 PUBLISHED = json.loads((Path(__file__).parent / "published_limits.json").read_text())
 FUNNELS = PUBLISHED["funnels"]["cases"]
@@ -18,6 +19,12 @@ Z = scipy.stats.norm.ppf(0.999)
 KEPT_BY_WINSORIZING = 2 * scipy.stats.norm.expect(
     lambda z: min(z, scipy.stats.norm.ppf(0.9)) ** 2, lb=0, ub=10, epsabs=1e-12
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _only_outliers():
+    with only_reports("success_funnel", "failure_hotspots", "weekly_control_chart"):
+        yield
 
 
 @pytest.fixture(scope="module")
