@@ -3,6 +3,7 @@
 import pytest
 
 from support.core import Core
+from support.reports import only_reports
 
 
 @pytest.fixture
@@ -15,6 +16,7 @@ def core():
 @pytest.fixture(scope="session")
 def macros():
     """A connection with the macros only, for everything that reads no table."""
-    made = Core().marts()
+    with only_reports():
+        made = Core().marts()
     yield made
     made.connection.close()

@@ -17,30 +17,38 @@ ZSTD_FRAME = b"\x28\xb5\x2f\xfd"  # what each begins with
 pytestmark = pytest.mark.usefixtures("few_reports")
 
 
+@pytest.fixture(scope="module")
+def one_task(tmp_path_factory):
+    """A published task; a test that changes it takes a copy."""
+    store = Store(tmp_path_factory.mktemp("one_task"))
+    store.apply([record("a")])
+    return store
+
+
 def begin(store):
     with open_ledger(store.warehouse, read_past(store.warehouse)) as ledger:
         ledger.knowledge()
 
 
-@pytest.mark.parametrize("step", [begin, lambda store: last_served(store.warehouse), Store.publish])
 @pytest.mark.parametrize("left", [b"", b"x" * 20_000, 20_000])
-def test_a_damaged_published_file_is_named_and_a_rebuild_heals_it(store, step, left):
+def test_a_damaged_published_file_is_named_and_a_rebuild_heals_it(one_task, tmp_path, left):
     """Emptied, overwritten from its beginning, or cut."""
-    store.apply([record("a")])
+    store = one_task.copied(tmp_path)
     file = store.warehouse.served_file()
     file.chmod(0o644)
     content = file.read_bytes()
     file.write_bytes(content[:left] if isinstance(left, int) else left + content[len(left) or len(content) :])
-    with pytest.raises(StorageError, match=r"can't be read|the database failed") as caught:
-        step(store)
-    assert "iodm rebuild" in caught.value.advice
+    for step in (begin, lambda store: last_served(store.warehouse), Store.publish):
+        with pytest.raises(StorageError, match=r"can't be read|the database failed") as caught:
+            step(store)
+        assert "iodm rebuild" in caught.value.advice
     store.publish(from_scratch=True)
     assert store.row("select count(*) as n from core.operations") == {"n": 1}
 
 
 @pytest.mark.parametrize("content", ['{"x"', "{}", "[]"])
-def test_a_torn_manifest_stops_who_writes_and_not_who_reads(store, content):
-    store.apply([record("a")])
+def test_a_torn_manifest_stops_who_writes_and_not_who_reads(one_task, tmp_path, content):
+    store = one_task.copied(tmp_path)
     (sync_folders(store.warehouse)[-1] / "sync.json").write_text(content)
     assert status(store.warehouse)["grade_evidence"] is None
     with pytest.raises(StorageError, match="torn or corrupt"):
@@ -54,7 +62,7 @@ def test_a_copy_of_a_day_under_another_name_is_none(store):
 
 
 def test_a_sync_that_was_moved_aside_under_another_name_is_none(store):
-    store.apply([record("a")])
+    store.sync([record("a")])
     store.apply([record("b")], mode="incremental")
     folder = sync_folders(store.warehouse)[-1]
     folder.rename(folder.with_name(folder.name + ".torn"))
@@ -62,8 +70,8 @@ def test_a_sync_that_was_moved_aside_under_another_name_is_none(store):
     assert store.row("select list(operation_id) as ids from core.operations") == {"ids": ["a"]}
 
 
-def test_a_stray_file_among_the_published_ones_is_left_alone(store):
-    store.apply([record("a")])
+def test_a_stray_file_among_the_published_ones_is_left_alone(one_task, tmp_path):
+    store = one_task.copied(tmp_path)
     stray = store.warehouse.published / "iodm-copy.duckdb"
     stray.write_text("mine")
     store.apply([record("b")], mode="incremental")
@@ -78,10 +86,9 @@ def test_a_damaged_source_file_is_named(store):
 
 
 @pytest.mark.parametrize("sql", ["", ";", "/* nothing */"])
-def test_no_query_is_a_wrong_query(store, sql):
-    store.apply([record("a")])
+def test_no_query_is_a_wrong_query(one_task, sql):
     with pytest.raises(SettingsError, match="there is no query"):
-        query(store.warehouse, sql)
+        query(one_task.warehouse, sql)
 
 
 def test_a_record_that_came_twice_hides_no_torn_file(store):

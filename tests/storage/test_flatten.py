@@ -399,7 +399,9 @@ def test_folders_above_that_are_named_like_columns_have_no_say(tmp_path, store):
     above = tmp_path / "model=all" / "status=live" / "success=1" / "sync=7" / "created_month=2020-01" / "lake_month=x"
     named = Store(above / "operation_id=o" / "response=9")
     for each in (store, named):
-        each.apply([record("a"), record("b", createTime="20260405T080000Z")])
+        each.sync([record("a"), record("b", createTime="20260405T080000Z")])
+    named.publish()
+    for each in (store, named):
         each.apply([record("a", staResult=counters(fail=2)), record("c")])
     assert named.everything() == store.everything()
     named.publish(from_scratch=True)
@@ -431,7 +433,7 @@ def test_the_newest_response_wins_within_a_sync(store):
 def test_history_has_a_row_only_when_status_or_counters_change(store):
     store.apply([record(status="wait", staResult=counters(wait=2))])
     store.apply([record(status="wait", staResult=counters(wait=2), extendPara={"fileVersion": "V2.0"})])
-    store.apply([record(status="WAIT", staResult=counters(wait=2))])
+    store.sync([record(status="WAIT", staResult=counters(wait=2))])
     store.apply([record(status="processing", staResult=counters(processing=2))])
     history = store.rows("select sync_id, status, wait, processing from core.operation_history order by all")
     assert [tuple(row.values()) for row in history] == [(1, "wait", 2, 0), (4, "processing", 0, 2)]

@@ -31,8 +31,7 @@ def three(tmp_path_factory):
 
 @pytest.fixture
 def rich(three, tmp_path):
-    shutil.copytree(three.warehouse.root, tmp_path / "warehouse", symlinks=True)
-    return Store(tmp_path)
+    return three.copied(tmp_path)
 
 
 def tasks(store):
@@ -138,13 +137,13 @@ def test_while_held_nothing_rebuilds_or_prunes(rich):
 def test_a_release_serves_what_would_be_served_without_the_rollback(rich, tmp_path, steps_back, is_pruned):
     if is_pruned:
         rich.prune()
-    shutil.copytree(rich.warehouse.root, tmp_path / "twin" / "warehouse", symlinks=True)
-    twin = Store(tmp_path / "twin")
+    twin = rich.copied(tmp_path / "twin")
     for _ in range(steps_back):
         rollback(rich.settings)
     for content in ([record("a", status="stop"), record("d")], [record("e", createTime="20260401T000000Z")]):
         rich.sync(content, gone=["b"])
-        twin.apply(content, gone=["b"])
+        twin.sync(content, gone=["b"])
+    twin.publish()
     publication = release(rich.settings, Silent())
     assert publication.number == 4
     assert (rich.everything(), rich.lake_bytes()) == (twin.everything(), twin.lake_bytes())

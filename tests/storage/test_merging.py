@@ -1,5 +1,6 @@
 """Syncs applied one by one, all at once, or from the beginning give the same rows, whatever they hold."""
 
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -36,27 +37,33 @@ def test_one_by_one_all_at_once_and_from_the_beginning_are_the_same(history):
         assert at_once.lake_bytes() == lake
 
 
-def grown(store):
+@pytest.fixture(scope="module")
+def three_syncs(tmp_path_factory):
+    """A warehouse of three syncs, published one by one."""
+    store = Store(tmp_path_factory.mktemp("three_syncs"))
     store.apply([record("a", createTime="20260131T000000Z"), record("b")], [record("broken", createTime=None)])
     store.apply([record("b", status="stop")])
     store.apply([record("b", status="processing"), record("c", createTime="20260201T000000Z")])
     return store
 
 
-def test_publishing_again_changes_no_row_and_rewrites_no_parquet_file(store):
-    grown(store)
-    rows, files = store.everything(), store.lake_identities()
-    publication = store.publish()
+@pytest.fixture
+def grown(three_syncs, tmp_path):
+    return three_syncs.copied(tmp_path)
+
+
+def test_publishing_again_changes_no_row_and_rewrites_no_parquet_file(grown):
+    rows, files = grown.everything(), grown.lake_identities()
+    publication = grown.publish()
     assert (publication.syncs_applied, publication.changed_months) == (0, [])
-    assert store.everything() == rows
-    assert store.lake_identities() == files
+    assert grown.everything() == rows
+    assert grown.lake_identities() == files
 
 
-def test_a_month_without_change_stays_the_same_file(store):
-    grown(store)
-    before = store.lake_identities()
-    store.apply([record("b", status="success")])
-    after = store.lake_identities()
+def test_a_month_without_change_stays_the_same_file(grown):
+    before = grown.lake_identities()
+    grown.apply([record("b", status="success")])
+    after = grown.lake_identities()
     changed = {name for name in after if before.get(name) != after[name]}
     assert changed == {
         "operations/created_month=2026-03/data.parquet",
@@ -65,32 +72,27 @@ def test_a_month_without_change_stays_the_same_file(store):
     }
 
 
-def test_a_sync_that_brings_nothing_new_rewrites_only_the_list_of_syncs(store):
-    grown(store)
-    before = store.lake_identities()
-    publication = store.apply([record("b", status="processing"), record("c", createTime="20260201T000000Z")])
-    after = store.lake_identities()
+def test_a_sync_that_brings_nothing_new_rewrites_only_the_list_of_syncs(grown):
+    before = grown.lake_identities()
+    publication = grown.apply([record("b", status="processing"), record("c", createTime="20260201T000000Z")])
+    after = grown.lake_identities()
     assert {name for name in after if before.get(name) != after[name]} == {"syncs/data.parquet"}
     assert publication.changed_months == []
 
 
-def test_two_rebuilds_give_the_same_rows_and_the_same_bytes(store):
-    grown(store)
-    rows, lake = store.everything(), store.lake_bytes()
+def test_two_rebuilds_give_the_same_rows_and_the_same_bytes(grown):
+    rows, lake = grown.everything(), grown.lake_bytes()
     for _ in range(2):
-        store.publish(from_scratch=True)
-        assert store.everything() == rows
-        assert store.lake_bytes() == lake
+        grown.publish(from_scratch=True)
+        assert grown.everything() == rows
+        assert grown.lake_bytes() == lake
 
 
-def test_a_rebuild_in_an_empty_lake_gives_the_same_bytes(store):
-    import shutil
-
-    grown(store)
-    lake = store.lake_bytes()
-    shutil.rmtree(store.warehouse.lake)
-    store.publish(from_scratch=True)
-    assert store.lake_bytes() == lake
+def test_a_rebuild_in_an_empty_lake_gives_the_same_bytes(grown):
+    lake = grown.lake_bytes()
+    shutil.rmtree(grown.warehouse.lake)
+    grown.publish(from_scratch=True)
+    assert grown.lake_bytes() == lake
 
 
 def test_more_rows_than_a_row_group_holds_are_written_in_order(store, monkeypatch):

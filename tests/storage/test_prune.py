@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import shutil
 import tempfile
 from datetime import timedelta
 from pathlib import Path
@@ -124,14 +123,9 @@ def ripe(tmp_path_factory):
 @pytest.fixture(scope="module")
 def riper(ripe, tmp_path_factory):
     """The same after one more sync: a prune may drop the two."""
-    store = copied(ripe[0], tmp_path_factory.mktemp("riper"))
+    store = ripe[0].copied(tmp_path_factory.mktemp("riper"))
     store.sync([record("more")])
     return store, everything_of(store)
-
-
-def copied(store, folder):
-    shutil.copytree(store.warehouse.root, folder / "warehouse", symlinks=True)
-    return Store(folder)
 
 
 def test_the_newest_record_of_each_task_stays_as_received(store):
@@ -180,7 +174,7 @@ CRASHES = [
 
 @pytest.mark.parametrize(("target", "number"), CRASHES)
 def test_a_crash_at_any_step_loses_nothing_and_the_next_prune_finishes(riper, tmp_path, target, number):
-    store, expected = copied(riper[0], tmp_path), riper[1]
+    store, expected = riper[0].copied(tmp_path), riper[1]
     with pytest.MonkeyPatch.context() as patch:
         crash_at(patch, target, number)
         with pytest.raises(CrashError):
@@ -193,7 +187,7 @@ def test_a_crash_at_any_step_loses_nothing_and_the_next_prune_finishes(riper, tm
 
 
 def test_what_a_base_holds_is_not_read_again_and_goes_with_the_next_prune(ripe, tmp_path):
-    store, expected = copied(ripe[0], tmp_path), ripe[1]
+    store, expected = ripe[0].copied(tmp_path), ripe[1]
     stray = store.warehouse.raw / "synced_date=2026-03-04" / "sync=000002"
     stray.mkdir()
     (stray / "pages.jsonl").write_text("half dropped")
@@ -205,7 +199,7 @@ def test_what_a_base_holds_is_not_read_again_and_goes_with_the_next_prune(ripe, 
 
 
 def test_what_a_damaged_base_holds_is_not_dropped(ripe, tmp_path):
-    store = copied(ripe[0], tmp_path)
+    store = ripe[0].copied(tmp_path)
     stray = store.warehouse.raw / "synced_date=2026-03-04" / "sync=000002"
     stray.mkdir()
     (newest_base(store.warehouse) / "history.parquet").unlink()
@@ -224,7 +218,7 @@ BASE_DAMAGES = {
 @pytest.mark.parametrize("damage", BASE_DAMAGES)
 @pytest.mark.parametrize("name", ["base.json", "tasks", "history", "syncs", "quarantine", "records-0"])
 def test_a_damaged_base_is_an_error_of_storage_and_nothing_is_published(ripe, tmp_path, name, damage):
-    store = copied(ripe[0], tmp_path)
+    store = ripe[0].copied(tmp_path)
     served = store.warehouse.served_file()
     (file,) = newest_base(store.warehouse).glob(f"{name}*")
     BASE_DAMAGES[damage](file)
@@ -235,7 +229,7 @@ def test_a_damaged_base_is_an_error_of_storage_and_nothing_is_published(ripe, tm
 
 
 def test_of_a_damaged_base_nothing_is_read_where_what_is_served_goes_on(ripe, tmp_path):
-    store = copied(ripe[0], tmp_path)
+    store = ripe[0].copied(tmp_path)
     for file in newest_base(store.warehouse).iterdir():
         file.write_bytes(b"damaged")
     store.apply([record("more")])
@@ -257,7 +251,7 @@ def test_where_what_is_served_lacks_pruned_syncs_all_is_made_again(tmp_path):
 
 
 def test_records_are_flattened_anew_by_rules_that_came_after_the_prune(ripe, tmp_path, monkeypatch):
-    store = copied(ripe[0], tmp_path)
+    store = ripe[0].copied(tmp_path)
     rules = load("core")["records"]
     sql = rules.sql.replace("then record.operateType end", "then upper(record.operateType) end")
     monkeypatch.setitem(load("core"), "records", dataclasses.replace(rules, sql=sql))

@@ -28,21 +28,10 @@ def ripe(tmp_path_factory):
     return store
 
 
-@pytest.fixture
-def copy_of(tmp_path):
-    def copy(store):
-        shutil.copytree(store.warehouse.root, tmp_path / "warehouse", symlinks=True)
-        return Store(tmp_path)
-
-    return copy
-
-
 @pytest.fixture(scope="module")
 def expected(ripe, tmp_path_factory):
     """Rows and Parquet of `ripe` once its second sync is applied."""
-    folder = tmp_path_factory.mktemp("expected")
-    shutil.copytree(ripe.warehouse.root, folder / "warehouse", symlinks=True)
-    store = Store(folder)
+    store = ripe.copied(tmp_path_factory.mktemp("expected"))
     store.publish()
     return store.everything(), store.lake_bytes()
 
@@ -58,8 +47,8 @@ STEPS = [
 
 
 @pytest.mark.parametrize(("target", "number"), STEPS)
-def test_a_crash_at_any_step_leaves_a_whole_file_and_the_next_run_heals(ripe, expected, copy_of, target, number):
-    store = copy_of(ripe)
+def test_a_crash_at_any_step_leaves_a_whole_file_and_the_next_run_heals(ripe, expected, tmp_path, target, number):
+    store = ripe.copied(tmp_path)
     before = store.everything()
     served = store.warehouse.served_file()
     content = served.read_bytes()
@@ -105,16 +94,16 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_lake_that_somebody_changed_is_written_again(ripe, expected, copy_of, damage):
-    store = copy_of(ripe)
+def test_a_lake_that_somebody_changed_is_written_again(ripe, expected, tmp_path, damage):
+    store = ripe.copied(tmp_path)
     DAMAGES[damage](store.warehouse.lake)
     store.publish()
     assert (store.everything(), store.lake_bytes()) == expected
 
 
 @pytest.mark.parametrize("kilobytes", [2, 100, 2_500])  # for Parquet, the log of the new file, the new file
-def test_a_publication_without_room_fails_with_one_line_and_leaves_nothing_behind(ripe, copy_of, kilobytes):
-    store = copy_of(ripe)
+def test_a_publication_without_room_fails_with_one_line_and_leaves_nothing_behind(ripe, tmp_path, kilobytes):
+    store = ripe.copied(tmp_path)
     served = store.warehouse.served_file()
     script = (
         "import resource, sys\n"

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 
 import msgspec
 import pyarrow as pa
@@ -142,8 +141,7 @@ def served_once(tmp_path_factory):
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_torn_raw_sync_is_an_error_of_storage_and_nothing_is_published(served_once, tmp_path, damage):
-    shutil.copytree(served_once.warehouse.root, tmp_path / "warehouse", symlinks=True)
-    store = Store(tmp_path)
+    store = served_once.copied(tmp_path)
     served = store.warehouse.served_file()
     before = served.read_bytes()
     folder = store.sync([record("a", status="stop"), record("b")], [record("c"), record("d", createTime=None)])

@@ -1,6 +1,5 @@
 """Tasks that are gone: marked, never deleted, and alive again once they are met."""
 
-import itertools
 from datetime import timedelta
 
 import pytest
@@ -8,12 +7,6 @@ import pytest
 from support.records import T0, Store, record
 
 pytestmark = pytest.mark.usefixtures("few_reports")
-
-
-@pytest.fixture
-def make_store(tmp_path):
-    names = itertools.count()
-    return lambda: Store(tmp_path / str(next(names)))
 
 
 @pytest.fixture
@@ -66,8 +59,7 @@ def test_removing_changes_no_column_of_content_and_rewrites_its_month_only(store
     assert store.rows("select * exclude (removed_at) from core.operations order by all") == before
 
 
-@pytest.mark.parametrize("step", [1, 2, 5])
-def test_in_whatever_batches_syncs_are_applied_removals_are_the_same(make_store, step):
+def test_in_whatever_batches_syncs_are_applied_removals_are_the_same(tmp_path):
     story = [
         ([record("a"), record("b"), record("c")], []),
         ([record("b")], ["a"]),
@@ -75,13 +67,16 @@ def test_in_whatever_batches_syncs_are_applied_removals_are_the_same(make_store,
         ([record("a", status="FAIL")], ["b"]),
         ([record("b")], ["a"]),
     ]
-    one_by_one, together = make_store(), make_store()
+    stores = {step: Store(tmp_path / str(step)) for step in (1, 2, 5)}
     for number, (page, gone) in enumerate(story, 1):
-        one_by_one.apply(page, gone=gone)
-        together.sync(page, gone=gone)
-        if number % step == 0 or number == len(story):
-            together.publish()
+        for step, store in stores.items():
+            store.sync(page, gone=gone)
+            if number % step == 0 or number == len(story):
+                store.publish()
+    one_by_one, in_pairs, at_once = stores.values()
     query = "from core.operations order by all"
-    assert together.rows(query) == one_by_one.rows(query)
+    expected = one_by_one.rows(query)
+    assert in_pairs.rows(query) == expected
+    assert at_once.rows(query) == expected
     one_by_one.publish(from_scratch=True)
-    assert together.rows(query) == one_by_one.rows(query)
+    assert one_by_one.rows(query) == expected

@@ -2,10 +2,11 @@
 
 import atexit
 import json
+import shutil
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pipelines.extract.entries import Beginning, Origin, RemovalEntry, SyncManifest
 from pipelines.extract.raw import RawWriter, newest_sync, prepare
@@ -129,6 +130,11 @@ class Store:
         self.settings = make_settings(folder, **values)
         self.warehouse = Warehouse(self.settings.warehouse)
         self.warehouse.root.mkdir(exist_ok=True, parents=True)
+
+    def copied(self, folder: Path) -> Self:
+        """The same warehouse below another folder, for a test to change."""
+        shutil.copytree(self.warehouse.root, folder / "warehouse", symlinks=True)
+        return type(self)(folder)
 
     def sync(self, *pages: Sequence[Any], **options: Any) -> Path:
         return write_sync(self.warehouse, *pages, **options)
