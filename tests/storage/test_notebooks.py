@@ -12,9 +12,20 @@ import nbformat
 import pytest
 
 from support.records import Store, counters, record
+from support.reports import only_reports
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 ODD = 'O\'Brien "x"; drop table core.operations --'
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _only_what_notebooks_show():
+    with only_reports(
+        *("success_by_model", "success_by_version", "success_by_model_version", "success_by_day", "success_by_week"),
+        *("operation_durations", "success_funnel", "weekly_control_chart", "stalled_operations", "progress_curves"),
+        "snapshot",
+    ):
+        yield
 
 
 def target(model, device_type="WaterMeter", manufacturer="Acme"):
