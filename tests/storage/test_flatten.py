@@ -446,7 +446,8 @@ def test_a_task_that_is_retried_goes_back_to_processing(store):
         ("processing", counters(success=1, processing=1)),
         ("success", counters(success=2)),
     ]:
-        store.apply([record(status=status, staResult=numbers)])
+        store.sync([record(status=status, staResult=numbers)])
+    store.publish()
     assert [row["status"] for row in store.rows("from core.operation_history order by sync_id")] == [
         "failed",
         "processing",
@@ -462,7 +463,7 @@ def test_a_task_that_is_not_met_again_stays(store):
 
 def test_first_observed_at_never_moves_and_observed_at_moves_with_the_content_only(store):
     store.apply([record()])
-    store.apply([record()])
+    store.sync([record()])
     store.apply([record(status="stop")])
     row = store.row("from core.operations")
     assert (row["_first_observed_at"], row["_observed_at"], row["_sync_id"]) == (FIRST, FIRST + timedelta(hours=2), 3)
