@@ -40,6 +40,7 @@ from pipelines.warehouse import Warehouse, replace_file, sync_to_disk
 
 PAGES_PER_FILE = 250  # several files, so that they are read in parallel
 FSYNC_SECONDS = 1.0
+BUFFER_BYTES = 2**20  # a thread waits for its turn after each write: with small ones for a tenth of a crawl
 LOOKED_INTO = 25  # each so-manieth record of a page is searched for fields that the documents don't know
 
 
@@ -120,8 +121,8 @@ class RawWriter:
         shutil.rmtree(self.folder, ignore_errors=True)  # `recovery` has taken what an interrupted sync left
         self.folder.mkdir(parents=True)
         self.begin(beginning)
-        self._pages = (self.folder / "pages.jsonl").open("ab")
-        self._quarantine = (self.folder / "quarantine.jsonl").open("ab")
+        self._pages = (self.folder / "pages.jsonl").open("ab", BUFFER_BYTES)
+        self._quarantine = (self.folder / "quarantine.jsonl").open("ab", BUFFER_BYTES)
         self._records: BinaryIO | None = None
         self._synced_at = time.monotonic()
         self.pages = self.records = self.quarantined = 0
@@ -176,7 +177,7 @@ class RawWriter:
             self._records.flush()
             os.fsync(self._records.fileno())
             self._records.close()
-        self._records = records_file(self.folder, self.pages).open("ab")
+        self._records = records_file(self.folder, self.pages).open("ab", BUFFER_BYTES)
 
 
 def open_folder(warehouse: Warehouse) -> Path:
