@@ -29,7 +29,7 @@ fuzz: $(READY) ## 50,000 schedules of syncs (`make test` draws 200, CI 2,000) an
 	IODM_FUZZ=1 $(BIN)/pytest tests/extract/test_completeness.py tests/extract/test_kills.py tests/extract/test_torn_syncs.py --numprocesses 2
 
 e2e: $(READY) ## tests with real processes, a browser and a database (needs Chromium and PostgreSQL)
-	$(BIN)/pytest -m e2e --numprocesses 3 --dist loadfile
+	$(BIN)/pytest -m e2e --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: $(READY) ## style, SQL, types
 	$(BIN)/ruff check

@@ -13,6 +13,8 @@ from support.records import Store
 from support.reports import only_reports
 from support.tally import TALLY
 
+LONGEST = ("test_killed_runs.py", "test_dagster.py", "test_command_line.py")  # minutes, most of them spent waiting
+
 settings.register_profile("repository", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("repository")
 
@@ -52,6 +54,12 @@ def make_site(tmp_path: Path) -> Callable[..., Site]:
         return made[-1]
 
     return make
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever the drawn order, the longest begin: nobody waits for them alone at the end."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
