@@ -78,7 +78,7 @@ class Site:
     ) -> None:
         self.clock = Clock()
         self.platform = Platform(Dials(**(QUIET | dials)), faults, clock=self.clock)
-        values = {"base_url": "https://platform:8743", "app_id": "app-1", "secret": SECRET, "calls_per_minute": 100_000}
+        values = {"base_url": "https://platform:8743", "app_id": "app-1", "secret": SECRET, "calls_per_minute": 6_000}
         self.store = Store(folder, **(values | (settings or {})))
         self.settings, self.warehouse = self.store.settings, self.store.warehouse
         self.said: list[str] = []
