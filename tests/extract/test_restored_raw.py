@@ -6,23 +6,36 @@ import pytest
 
 from pipelines.errors import StorageError
 from support.interruptions import interrupt, manifests
+from support.platforms import Site
 
 pytestmark = pytest.mark.usefixtures("few_reports")
 
+PAGES_OF_30 = {"page_size": 30}
 
-@pytest.fixture(params=["from a backup", "deleted"])
-def site(request, make_site):
-    """Sync 3 is served; the raw store holds sync 1 at most."""
-    site = make_site(settings={"page_size": 30})
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """A folder with a warehouse that serves sync 3, and with a copy of its raw store after sync 1."""
+    folder = tmp_path_factory.mktemp("served")
+    site = Site(folder, settings=PAGES_OF_30)
     site.sync()
-    backup = site.settings.warehouse.parent / "backup"
-    shutil.copytree(site.warehouse.raw, backup)
+    shutil.copytree(site.warehouse.raw, folder / "backup")
     for _ in range(2):
         site.platform.create(1)
         site.sync()
+    return folder
+
+
+@pytest.fixture(params=["from a backup", "deleted"])
+def site(request, tmp_path, served):
+    """Sync 3 is served; the raw store holds sync 1 at most."""
+    shutil.copytree(served / "warehouse", tmp_path / "warehouse", symlinks=True)
+    site = Site(tmp_path, settings=PAGES_OF_30)
+    for _ in range(2):
+        site.platform.create(1)
     shutil.rmtree(site.warehouse.raw)
     if request.param == "from a backup":
-        shutil.copytree(backup, site.warehouse.raw)
+        shutil.copytree(served / "backup", site.warehouse.raw)
     return site
 
 
@@ -58,7 +71,7 @@ def test_a_full_sync_interrupted_on_an_older_raw_store_is_served_and_gone_on_wit
 
 
 def test_beside_a_damaged_published_file_an_interrupted_sync_waits_for_a_rebuild(make_site):
-    site = make_site(settings={"page_size": 30})
+    site = make_site(settings=PAGES_OF_30)
     site.sync()
     interrupt(site, 8)
     file = site.warehouse.served_file()
