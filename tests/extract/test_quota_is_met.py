@@ -16,7 +16,7 @@ QUOTA = 100
 
 def crawl(make_site, workers, *faults, quota=QUOTA, **dials):
     """A first sync of so many pages of one task each; the platform's statistics, and the instants of its calls."""
-    site: Site = make_site(tasks=450, settings={"page_size": 1, "calls_per_minute": quota})
+    site: Site = make_site(tasks=3 * quota + 50, settings={"page_size": 1, "calls_per_minute": quota})
     time = site.clock = Workers(workers)
     values = {name: getattr(site.platform.dials, name) for name in Dials.__dataclass_fields__}
     site.platform = Platform(Dials(**(values | {"throttle": quota} | dials)), faults, clock=time)
