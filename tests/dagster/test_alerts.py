@@ -1,9 +1,11 @@
 """Alerts as the daemon evaluates them, posted to a real receiver: once per incident, once when it is over."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import dagster as dg
 import duckdb
@@ -13,7 +15,10 @@ from iodm_assets.alerts import alerts
 from iodm_assets.definitions import defs
 from iodm_assets.resources import SettingsResource
 from pipelines.alerts import incidents, message
+from pipelines.progress import Silent
+from pipelines.run import sync
 from pipelines.settings import load_settings
+from support.platforms import Site
 from support.webhook import PATH, Receiver, receiving
 
 
@@ -45,8 +50,23 @@ def watch(instance) -> Watch:
     return Watch(instance)
 
 
-def sync(instance):
+def run(instance):
     return defs.resolve_job_def("sync_operations").execute_in_process(instance=instance, raise_on_error=False).success
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory) -> Path:
+    """A warehouse that serves what was there at noon on 4 March 2026."""
+    site = Site(tmp_path_factory.mktemp("served"))
+    site.sync()
+    return site.warehouse.root
+
+
+@pytest.fixture
+def old_data(served, warehouse, monkeypatch) -> None:
+    """It is in the test's warehouse, and the settings name a platform."""
+    shutil.copytree(served, warehouse.root, symlinks=True)
+    monkeypatch.setenv("IODM_BASE_URL", "https://platform.example:8743")
 
 
 def spoil(warehouse, *statements):
@@ -69,12 +89,12 @@ def test_one_failed_sync_is_no_incident_two_in_a_row_are_one_and_a_good_one_ends
     start_platform(start=now)
     monkeypatch.setenv("IODM_SECRET", "wrong-secret")
     for told in (0, 1, 1):
-        assert not sync(watch.instance)
+        assert not run(watch.instance)
         watch.tick()
         assert len(receiver.texts) == told
     assert "two syncs in a row have failed" in receiver.texts[0]
     start_platform(start=now)
-    assert sync(watch.instance)
+    assert run(watch.instance)
     watch.tick()
     watch.tick()
     assert len(receiver.texts) == 2
@@ -84,7 +104,7 @@ def test_one_failed_sync_is_no_incident_two_in_a_row_are_one_and_a_good_one_ends
 
 def test_each_incident_is_told_once_and_once_when_it_is_over(watch, warehouse, receiver, start_platform):
     start_platform(start=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
-    assert sync(watch.instance)
+    sync(load_settings(), Silent())
     assert watch.tick() == "nothing is wrong"
     spoil(
         warehouse,
@@ -113,11 +133,7 @@ def test_each_incident_is_told_once_and_once_when_it_is_over(watch, warehouse, r
     assert "NB-1" not in receiver.texts[1]
 
 
-def test_a_message_that_is_not_taken_is_posted_again_and_the_address_stays_secret(
-    watch, warehouse, receiver, start_platform
-):
-    start_platform(start="2026-03-04T12:00:00Z")
-    assert sync(watch.instance)
+def test_a_message_that_is_not_taken_is_posted_again_and_the_address_stays_secret(watch, old_data, receiver):
     receiver.status = 500
     said = watch.tick()
     assert "HTTP 500" in said
@@ -129,9 +145,7 @@ def test_a_message_that_is_not_taken_is_posted_again_and_the_address_stays_secre
     assert watch.tick() == "nothing new; 1 incidents last"
 
 
-def test_where_nobody_listens_the_tick_says_so_without_the_address(watch, warehouse, start_platform, monkeypatch):
-    start_platform(start="2026-03-04T12:00:00Z")
-    assert sync(watch.instance)
+def test_where_nobody_listens_the_tick_says_so_without_the_address(watch, old_data, monkeypatch):
     monkeypatch.setenv("IODM_ALERT_WEBHOOK", f"http://127.0.0.1:9{PATH}")
     said = watch.tick()
     assert "could not be posted" in said
@@ -145,9 +159,7 @@ def test_nothing_of_the_data_is_over_because_it_can_not_be_read(watch, warehouse
     assert receiver.texts == []
 
 
-def test_old_data_is_an_incident_from_the_limit_on(warehouse, instance, start_platform):
-    start_platform(start="2026-03-04T12:00:00Z")
-    assert sync(instance)
+def test_old_data_is_an_incident_from_the_limit_on(warehouse, old_data):
     observed_at = datetime(2026, 3, 4, 12, tzinfo=UTC)
     assert incidents(warehouse, timedelta(hours=2), observed_at + timedelta(hours=1, minutes=59)) == {}
     assert set(incidents(warehouse, timedelta(hours=2), observed_at + timedelta(hours=2, minutes=1))) == {"stale"}

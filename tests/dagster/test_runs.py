@@ -46,11 +46,9 @@ def failure_of(result: dg.ExecuteInProcessResult, step: str) -> dg.Failure:
     return event.step_failure_data.user_failure_data
 
 
-def test_a_run_says_what_it_read_and_how_far_to_trust_it(instance, warehouse, start_platform):
-    start_platform()
-    result = run(instance)
-    assert result.success
-    read = metadata_of(result)["raw/operations"]
+def test_a_run_says_what_it_read_and_how_far_to_trust_it(first_run):
+    assert first_run.result.success
+    read = metadata_of(first_run.result)["raw/operations"]
     assert read["grade"] == "counted"
     assert read["evidence"] == "300 tasks known, 300 there after the reading"
     assert read["total_after"] == 300
@@ -60,26 +58,27 @@ def test_a_run_says_what_it_read_and_how_far_to_trust_it(instance, warehouse, st
     assert read["duration_seconds"] > 0
 
 
-def test_every_published_table_says_its_rows_and_where_they_came_from(instance, warehouse, start_platform):
-    start_platform()
-    metadata = metadata_of(run(instance))
+def test_every_published_table_says_its_rows_and_where_they_came_from(first_run):
+    metadata = metadata_of(first_run.result)
     marts = [model for model in load("marts").values() if model.is_relation]
     views = {f"marts/{model.name}" for model in marts if model.header.get("relation") == "view"}
     assert len(metadata) == 1 + len(TABLES) + len(marts) + 1 + 1
     del metadata["raw/operations"], metadata["reports/upgrade_report"]
     for relation, values in metadata.items():
-        [(rows,)] = query(warehouse, f"select count(*) from {relation.replace('/', '.')}").rows
+        [(rows,)] = query(first_run.warehouse, f"select count(*) from {relation.replace('/', '.')}").rows
         assert values.get("dagster/row_count") == (None if relation in views else rows), relation
-        assert values["file"] == str(warehouse.served_file())
+        assert values["file"] == str(first_run.warehouse.served_file())
         assert (values["publication"], values["sync_id"], values["grade"]) == (1, 1, "counted")
         assert values["evidence"] == "300 tasks known, 300 there after the reading"
         assert values["changed_months"] == ["2026-03"]
         assert values["duration_seconds"] > 0
 
 
-def test_an_unchanged_table_keeps_its_version_and_a_changed_one_gets_another(instance, warehouse, start_platform):
+def test_an_unchanged_table_keeps_its_version_and_a_changed_one_gets_another(
+    first_run, after_first_run, instance, start_platform
+):
     simulator = start_platform()
-    first, second = versions_of(run(instance)), versions_of(run(instance))
+    first, second = versions_of(first_run.result), versions_of(run(instance))
     assert {relation for relation in first if first[relation] != second[relation]} <= {
         *("raw/operations", "core/syncs", "marts/snapshot", "marts/lake_months", "marts/data_quality"),
         "reports/upgrade_report",
@@ -92,9 +91,9 @@ def test_an_unchanged_table_keeps_its_version_and_a_changed_one_gets_another(ins
     }
 
 
-def test_the_report_page_is_made_of_what_was_published_and_says_its_rate(instance, warehouse, start_platform):
-    start_platform()
-    values = metadata_of(run(instance))["reports/upgrade_report"]
+def test_the_report_page_is_made_of_what_was_published_and_says_its_rate(first_run):
+    warehouse = first_run.warehouse
+    values = metadata_of(first_run.result)["reports/upgrade_report"]
     [(rate, verdict)] = query(warehouse, "select success_rate, verdict from marts.success_overall").rows
     assert (values["success_rate"], values["verdict"], values["publication"]) == (rate, verdict, 1)
     page = warehouse.report_page.read_text()
@@ -111,16 +110,12 @@ def test_the_report_page_reads_the_marts_that_it_is_said_to_be_made_of():
     )
 
 
-def test_months_say_which_sync_last_rewrote_them(instance, warehouse, start_platform):
-    start_platform()
-    run(instance)
+def test_months_say_which_sync_last_rewrote_them(after_first_run, instance):
     table = metadata_of(run(instance))["core/operations"]["months"]
     assert [record.data["last_sync_id"] for record in table.records] == ["1"] * len(table.records)
 
 
-def test_a_table_that_lost_rows_fails_its_check(instance, warehouse, start_platform):
-    start_platform()
-    run(instance)
+def test_a_table_that_lost_rows_fails_its_check(after_first_run, instance):
     instance.report_runless_asset_event(
         dg.AssetMaterialization(dg.AssetKey(["core", "operations"]), metadata={"dagster/row_count": 301})
     )
@@ -132,9 +127,8 @@ def test_a_table_that_lost_rows_fails_its_check(instance, warehouse, start_platf
     assert drops == {"core/operations": False, "core/operation_history": True, "core/syncs": True}
 
 
-def test_columns_of_marts_have_the_types_and_comments_of_the_file(instance, warehouse, start_platform):
-    start_platform()
-    schema = metadata_of(run(instance))["marts/success_by_day"]["dagster/column_schema"]
+def test_columns_of_marts_have_the_types_and_comments_of_the_file(first_run):
+    schema = metadata_of(first_run.result)["marts/success_by_day"]["dagster/column_schema"]
     columns = {column.name: (column.type, column.description) for column in schema.columns}
     assert columns["created_date"] == ("DATE", "day of creation, UTC")
     assert columns["success_rate"][0] == "DOUBLE"
@@ -155,10 +149,8 @@ def test_every_check_is_reported_with_its_offending_rows(instance, warehouse, st
 
 
 def test_a_refused_publication_reports_its_checks_but_no_table_and_what_was_served_stays(
-    instance, warehouse, start_platform
+    after_first_run, instance, warehouse, start_platform
 ):
-    start_platform()
-    assert run(instance).success
     served = warehouse.served_file()
     start_platform(broken=0.3)
     result = run(instance)
@@ -177,10 +169,8 @@ def test_a_refused_publication_reports_its_checks_but_no_table_and_what_was_serv
 
 @pytest.mark.parametrize("kind", ["macros", "marts", "checks"])
 def test_a_query_that_fails_is_named_with_its_text_and_nothing_looks_materialized(
-    instance, warehouse, start_platform, monkeypatch, tmp_path, kind
+    after_first_run, instance, warehouse, monkeypatch, tmp_path, kind
 ):
-    start_platform()
-    assert run(instance).success
     served = warehouse.served_file()
     broken = Model("broken", tmp_path / kind / "broken.sql", "select no_such_column from core.operations", "", {})
     broken = replace(broken, header={"severity": "error", "share of": "core.operations"})
@@ -204,10 +194,7 @@ def test_the_run_after_a_refused_one_heals_it(instance, warehouse, start_platfor
     assert metadata_of(result)["core/operations"]["dagster/row_count"] == 300
 
 
-def test_a_refused_login_fails_the_run_at_once_with_advice_and_no_secret(
-    instance, warehouse, start_platform, monkeypatch
-):
-    start_platform()
+def test_a_refused_login_fails_the_run_at_once_with_advice_and_no_secret(after_first_run, instance, monkeypatch):
     monkeypatch.setenv("IODM_SECRET", "not-the-secret")
     result = run(instance)
     assert not result.success
@@ -218,8 +205,7 @@ def test_a_refused_login_fails_the_run_at_once_with_advice_and_no_secret(
     assert not [event for event in result.all_events if "not-the-secret" in str(event)]
 
 
-def test_a_wrong_setting_fails_the_run_and_is_named(instance, warehouse, start_platform, monkeypatch):
-    start_platform()
+def test_a_wrong_setting_fails_the_run_and_is_named(after_first_run, instance, monkeypatch):
     monkeypatch.setenv("IODM_PAGE_SIZE", "1000")
     assert "IODM_PAGE_SIZE" in failure_of(run(instance), "raw__operations").description
 
@@ -251,9 +237,7 @@ def test_what_is_no_error_of_ours_stays_what_it_is():
         raise SettingsError("wrong", advice="Correct it")
 
 
-def test_while_held_a_run_reads_and_succeeds_and_nothing_looks_published(instance, warehouse, start_platform):
-    start_platform()
-    assert run(instance).success
+def test_while_held_a_run_reads_and_succeeds_and_nothing_looks_published(after_first_run, instance, warehouse):
     assert run(instance).success
     rollback(load_settings())
     served = warehouse.served_file()

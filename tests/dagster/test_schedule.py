@@ -76,7 +76,7 @@ def test_a_wrong_cron_expression_is_named(monkeypatch, name, value):
 
 def test_the_full_sync_reads_everything_and_waits_for_who_writes(instance, warehouse, start_platform):
     start_platform()
-    assert defs.resolve_job_def("full_sync").execute_in_process(instance=instance).success
+    extract(load_settings(), Silent())
     with ThreadPoolExecutor(1) as pool:
         with writer_lock(warehouse):
             run = pool.submit(

@@ -1,6 +1,7 @@
 """`python -m iodm_assets.ui` as a real process: what it serves, what it refuses, what it leaves behind."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -96,13 +97,22 @@ def test_a_port_that_is_taken_is_one_line_and_exit_code_2(warehouse):
     assert f"port {taken} is taken" in ended.stderr
 
 
-def left_run(home: Path) -> str:
-    """A run that a crash left under way."""
-    home.mkdir(parents=True)
-    (home / "dagster.yaml").write_text((REPOSITORY / "dagster.yaml").read_text())
+@pytest.fixture(scope="module")
+def crashed(tmp_path_factory) -> tuple[Path, str]:
+    """Dagster's folder with a run that a crash left under way, and its id."""
+    home = tmp_path_factory.mktemp("dagster")
+    shutil.copy(REPOSITORY / "dagster.yaml", home)
     with dg.DagsterInstance.from_config(str(home)) as instance:
         job = defs.resolve_job_def("sync_operations")
-        return instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED).run_id
+        return home, instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED).run_id
+
+
+@pytest.fixture
+def left_run(crashed, tmp_path) -> str:
+    """Such a run in the test's own warehouse."""
+    home, run_id = crashed
+    shutil.copytree(home, tmp_path / "dagster")
+    return run_id
 
 
 def status_of(home: Path, run_id: str) -> dg.DagsterRunStatus:
@@ -110,16 +120,13 @@ def status_of(home: Path, run_id: str) -> dg.DagsterRunStatus:
         return instance.get_run_by_id(run_id).status
 
 
-def test_a_run_that_a_crash_left_under_way_is_ended_at_the_next_start(tmp_path):
-    warehouse = Warehouse(tmp_path)
-    run_id = left_run(tmp_path / "dagster")
-    end_left_runs(tmp_path / "dagster", warehouse)
-    assert status_of(tmp_path / "dagster", run_id) == dg.DagsterRunStatus.FAILURE
+def test_a_run_that_a_crash_left_under_way_is_ended_at_the_next_start(left_run, tmp_path):
+    end_left_runs(tmp_path / "dagster", Warehouse(tmp_path))
+    assert status_of(tmp_path / "dagster", left_run) == dg.DagsterRunStatus.FAILURE
 
 
-def test_a_run_that_outlived_dagster_is_left_to_end_itself(tmp_path):
+def test_a_run_that_outlived_dagster_is_left_to_end_itself(left_run, tmp_path):
     warehouse = Warehouse(tmp_path)
-    run_id = left_run(tmp_path / "dagster")
     with writer_lock(warehouse):
         end_left_runs(tmp_path / "dagster", warehouse)
-    assert status_of(tmp_path / "dagster", run_id) == dg.DagsterRunStatus.STARTED
+    assert status_of(tmp_path / "dagster", left_run) == dg.DagsterRunStatus.STARTED
