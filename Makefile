@@ -25,7 +25,7 @@ notebook: $(READY) ## open the reports as an app in a browser, over the warehous
 test: $(READY) ## every test but the end-to-end ones, in random order, with coverage
 	$(BIN)/pytest -m "not e2e" --numprocesses auto --dist worksteal --cov --cov-report=term:skip-covered
 
-fuzz: $(READY) ## 50,000 schedules of syncs (`make test` draws 200, CI 2,000), every kill, 200 at random moments (5, 20) (some hours)
+fuzz: $(READY) ## 50,000 schedules of syncs (`make test` draws 200, CI 2,000), every kill and 200 at random moments (5, CI 20): some hours
 	IODM_FUZZ=1 $(BIN)/pytest tests/extract/test_completeness.py tests/extract/test_kills.py tests/extract/test_torn_syncs.py --numprocesses 2
 
 e2e: $(READY) ## tests with real processes, a browser and a database (needs Chromium and PostgreSQL)
