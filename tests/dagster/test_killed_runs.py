@@ -17,7 +17,7 @@ from support.interruptions import assert_raw_store_adds_up
 
 pytestmark = pytest.mark.e2e
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["iodm_assets.definitions"])
+PROCESSES.set_forkserver_preload(["iodm_assets.definitions", "pipelines.page"])
 DAGSTER_YAML = Path(__file__).parent.parent.parent / "dagster.yaml"
 
 
@@ -54,13 +54,15 @@ def syncs(warehouse: Warehouse) -> list[int]:
     return [number for (number,) in query(warehouse, "select sync_id from core.syncs order by sync_id").rows]
 
 
-@pytest.mark.parametrize("job", ["sync_operations", "full_sync"])
-def test_a_run_that_is_killed_at_ten_points_loses_nothing_and_does_nothing_twice(home, warehouse, start_platform, job):
+@pytest.mark.parametrize(("job", "points"), [("sync_operations", range(0, 10, 2)), ("full_sync", range(1, 10, 2))])
+def test_a_run_that_is_killed_at_ten_points_loses_nothing_and_does_nothing_twice(
+    home, warehouse, start_platform, job, points
+):
     simulator = start_platform(tasks=400)
     seconds_of(started(home))
     simulator.advance(900)
     undisturbed = seconds_of(started(home, job))
-    for point in range(5 if job == "full_sync" else 10):
+    for point in points:
         simulator.advance(900)
         run = started(home, job)
         run.join(undisturbed * (0.3 + 0.07 * point))
