@@ -143,7 +143,7 @@ def judge(scope: Scope, warehouse: Warehouse, total: int | None, reading: Readin
     proof = None if are_too_many else _proof(scope, warehouse, reading)
     if proof is not None and proof.response < ledger.first_response and living != total:
         proof = None  # of a moment before this sync, in the reading that it went on with: things changed since
-    if proof is not None and ledger.not_met(reading.first_response, 0)[0]:
+    if proof is not None and ledger.not_met(reading.first_response, 1)[0]:
         proof = None  # the list is known, and tasks that are not in it are still taken for living
     if proof is not None:
         evidence = f"response {proof.response} said {proof.total:,} tasks; as many were met before and after it"
