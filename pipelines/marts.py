@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import graphlib
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 import duckdb
 
 from pipelines.models import Model, column_comments, load, query_errors
-from pipelines.sql_text import column_types, quoted
+from pipelines.sql_text import column_types, quoted, siblings
+
+ROLL_UPS_AT_ONCE = 2  # they are mostly planning
 
 
 def build_marts(
@@ -26,17 +29,30 @@ def build_marts(
     Raises:
         QueryError: a query is wrong; it names the SQL file.
     """
-    connection.begin()  # one transaction: each commit waits for the disk
-    connection.execute("set variable publication = $number", {"number": publication})
-    connection.execute("set variable published_at = $now", {"now": published_at})
     connection.execute(f"create macro target_success_rate() as {target_success_rate!r}")
-    for model in _in_order(load("macros"), r"\b(\w+)\("):
-        _run(connection, model, model.sql)
+    macros, marts = load("macros"), load("marts")
+    for name in _order(macros, r"\b(\w+)\(").static_order():
+        _run(connection, macros[name], macros[name].sql)
     connection.execute("create schema marts")
-    for model in _in_order(load("marts"), r"\bmarts\.(\w+?)(?:_between)?\b"):
-        _build_mart(connection, model)
-    _comment(connection)
-    connection.commit()
+    measures = column_comments(macros["success_measures"])
+
+    def make(cursor: duckdb.DuckDBPyConnection, mart: Model) -> None:
+        with cursor:
+            cursor.execute("set variable publication = $number", {"number": publication})
+            cursor.execute("set variable published_at = $now", {"now": published_at})
+            _build_mart(cursor, mart)
+            if mart.is_relation:
+                _comment(cursor, mart, measures)
+
+    order = _order(marts, r"\bmarts\.(\w+?)(?:_between)?\b")
+    order.prepare()
+    at_once = 1  # the first read the core tables: two of them together spill to disk
+    while order.is_active():
+        ready = order.get_ready()
+        with ThreadPoolExecutor(at_once) as makers:
+            list(makers.map(make, siblings(connection, len(ready)), [marts[name] for name in ready]))
+        order.done(*ready)
+        at_once = ROLL_UPS_AT_ONCE
 
 
 def _build_mart(connection: duckdb.DuckDBPyConnection, model: Model) -> None:
@@ -54,27 +70,23 @@ def _build_mart(connection: duckdb.DuckDBPyConnection, model: Model) -> None:
         _run(connection, model, f"create macro {relation}_between(since, until) as table {rows}")
 
 
-def _comment(connection: duckdb.DuckDBPyConnection) -> None:
-    """Say of each mart and column what it is; all at once, because hundreds of statements take half as long again."""
-    measures = column_comments(load("macros")["success_measures"])
-    comments = {name: measures | column_comments(model) for name, model in load("marts").items() if model.is_relation}
-    statements = [
-        f"comment on {load('marts')[name].kind} marts.{name} is {quoted(load('marts')[name].description)}"
-        for name in comments
-    ]
+def _comment(connection: duckdb.DuckDBPyConnection, mart: Model, measures: dict[str, str]) -> None:
+    """Say of a mart and its columns what they are; at once, because many statements take half as long again."""
+    comments = measures | column_comments(mart)
+    relation = f"marts.{mart.name}"
+    statements = [f"comment on {mart.kind} {relation} is {quoted(mart.description)}"]
     statements += [
-        f"comment on column marts.{name}.{column} is {quoted(comments[name][column])}"
-        for name in comments
-        for column in column_types(connection, f"marts.{name}")
-        if column in comments[name]
+        f"comment on column {relation}.{column} is {quoted(comments[column])}"
+        for column in column_types(connection, relation)
+        if column in comments
     ]
-    connection.execute("; ".join(statements))
+    connection.execute(f"begin; {'; '.join(statements)}; commit")
 
 
-def _in_order(models: dict[str, Model], reference: str) -> list[Model]:
+def _order(models: dict[str, Model], reference: str) -> graphlib.TopologicalSorter[str]:
     """Each model after the ones that it refers to."""
     refers = {name: (set(re.findall(reference, model.sql)) & models.keys()) - {name} for name, model in models.items()}
-    return [models[name] for name in graphlib.TopologicalSorter(refers).static_order()]
+    return graphlib.TopologicalSorter(refers)
 
 
 def _run(connection: duckdb.DuckDBPyConnection, model: Model, sql: str) -> None:

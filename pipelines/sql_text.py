@@ -24,6 +24,15 @@ def scalar(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Any = No
     return rows[0][0] if rows else None
 
 
+def siblings(connection: duckdb.DuckDBPyConnection, count: int) -> list[duckdb.DuckDBPyConnection]:
+    """Connections for other threads, with the same default database, which `cursor()` forgets."""
+    database = scalar(connection, "select current_database()")
+    cursors = [connection.cursor() for _ in range(count)]
+    for cursor in cursors:
+        cursor.execute(f'use "{database}"')
+    return cursors
+
+
 def column_types(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:
     """The columns of a table or view with their types; `duckdb_columns()` looks at every relation there is."""
     rows = connection.execute(f"select column_name, column_type from (describe {relation})").fetchall()
