@@ -17,6 +17,15 @@ from pipelines.warehouse import Warehouse
 DIMENSIONS = ["day", "week", "month", "type", "manufacturer", "model", "version", "model_version", "policy", "group"]
 
 
+def utf_8(_: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
+    """Text for a query, as it is; a usage error where it is no UTF-8, which has no place in one."""
+    try:
+        (text or "").encode()
+    except UnicodeEncodeError:
+        raise click.BadParameter("it is not UTF-8", param=parameter) from None
+    return text
+
+
 def format_option(function: Any) -> Any:  # noqa: ANN401 - click's own type for commands
     """`--format`, for commands that print rows."""
     return click.option(
@@ -36,7 +45,7 @@ def format_option(function: Any) -> Any:  # noqa: ANN401 - click's own type for 
 @click.option(
     "--mart", metavar="NAME", help="Any other report: failure_hotspots, stalled_operations, success_at_age, …"
 )
-@click.option("--device", "device_id", metavar="ID", help="The upgrade tasks that name this device.")
+@click.option("--device", "device_id", callback=utf_8, metavar="ID", help="The upgrade tasks that name this device.")
 @click.option("--since", type=click.DateTime(), help="Only tasks created from then on (UTC).")
 @click.option("--until", type=click.DateTime(), help="Only tasks created before then (UTC).")
 @click.option(
@@ -95,7 +104,7 @@ def status(*, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("query")
+@click.argument("query", callback=utf_8)
 @format_option
 def sql(*, query: str, output_format: str) -> None:
     """Run one QUERY on the published file, read-only."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines.cli_answers import existing_warehouse, format_option, refuse_empty_window
+from pipelines.cli_answers import existing_warehouse, format_option, refuse_empty_window, utf_8
 from pipelines.settings import load_settings
 
 if TYPE_CHECKING:  # who only asks for help need not load it
@@ -22,9 +22,13 @@ _WIDE = ("record", "request", "total_is_derived", "timeout_in_fail", "fail_as_re
 
 @click.command()
 @click.option("--mart", metavar="NAME", help="A report whose rows are made of tasks, such as success_by_version.")
-@click.option("--where", metavar="SQL", help="Which of its rows; all of them, if nothing is said.")
+@click.option("--where", callback=utf_8, metavar="SQL", help="Which of its rows; all of them, if nothing is said.")
 @click.option(
-    "--record", "operation_id", metavar="OPERATION_ID", help="Instead: one task, and all that syncs met of it."
+    "--record",
+    "operation_id",
+    callback=utf_8,
+    metavar="OPERATION_ID",
+    help="Instead: one task, and all that syncs met of it.",
 )
 @click.option("--since", type=click.DateTime(), help="Only tasks created from then on (UTC).")
 @click.option("--until", type=click.DateTime(), help="Only tasks created before then (UTC).")

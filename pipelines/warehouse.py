@@ -97,8 +97,21 @@ def publications(warehouse: Warehouse) -> dict[int, Path]:
 
 
 def served_number(warehouse: Warehouse) -> int | None:
-    """The number of the publication that the symlink names, even if its file is gone; None before the first one."""
-    return int(warehouse.link.readlink().stem.removeprefix("iodm-")) if warehouse.link.is_symlink() else None
+    """The number of the publication that the symlink names, even if its file is gone; None before the first one.
+
+    Raises:
+        StorageError: somebody pointed it to another file.
+    """
+    if not warehouse.link.is_symlink():
+        return None
+    file = warehouse.link.readlink()
+    number = file.stem.removeprefix("iodm-")
+    if not number.isdecimal():
+        raise StorageError(
+            f"{warehouse.link} points to {file}, which is no publication",
+            advice="`iodm rebuild` makes one and serves it",
+        )
+    return int(number)
 
 
 def serve(warehouse: Warehouse, file: Path) -> None:

@@ -96,6 +96,19 @@ def test_a_query_can_not_write_nor_read_other_files(synced, query):
 @pytest.mark.parametrize(
     "command",
     [
+        ["sql", "select '\udcff'"],
+        ["report", "--device", "\udcff"],
+        ["explain", "--mart", "success_by_model", "--where", "model = '\udcff'"],
+        ["explain", "--record", "\udcff"],
+    ],
+)
+def test_text_that_is_no_utf_8_is_refused_by_name(synced, command):
+    assert "UTF-8" in synced.fails(2, *command)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
         ["report"],
         ["status"],
         ["check"],

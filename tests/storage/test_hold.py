@@ -87,6 +87,16 @@ def test_a_served_file_that_is_gone_is_rolled_back_too(rich):
     assert rollback(rich.settings).to_publication == 2
 
 
+def test_where_the_link_leads_to_something_else_nothing_is_rolled_back(rich):
+    other = rich.warehouse.root / "backup.duckdb"
+    rich.warehouse.served_file().rename(other)
+    rich.warehouse.link.unlink()
+    rich.warehouse.link.symlink_to(other)
+    with pytest.raises(StorageError, match=r"backup\.duckdb, which is no publication"):
+        rollback(rich.settings)
+    assert read_hold(rich.warehouse) is None
+
+
 STEPS = [
     ("pipelines.hold.replace_file", 1),
     ("pipelines.warehouse.sync_to_disk", 1),
