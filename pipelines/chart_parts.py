@@ -8,6 +8,7 @@ to many.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
@@ -39,6 +40,7 @@ VERDICTS = {
     "too_few": Look(NEUTRAL, "cross"),
 }
 ROW_HEIGHT, LINE_HEIGHT = 24, 13
+_NO_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 RATE_TIPS = ("success_rate", "clustered_lower", "clustered_upper", "finished", "operations_finished", "verdict")
 
 
@@ -76,7 +78,14 @@ def table_of(rows: Rows, *, label: str | None = None, day: str | None = None) ->
     return table
 
 
+def readable(text: str) -> str:
+    """The text with a sign in the place of what SVG can't hold: a control character ends the process that draws."""
+    return _NO_XML.sub("\ufffd", text)
+
+
 def _plain(value: object) -> object:
+    if isinstance(value, str):
+        return readable(value)
     if value is None or value is pd.NaT or value is pd.NA:
         return None
     if isinstance(value, date):  # instants, and those of pandas, are dates too

@@ -15,6 +15,7 @@ import duckdb
 import jinja2
 
 from pipelines import charts
+from pipelines.chart_parts import readable
 from pipelines.hold import summary_of_hold
 from pipelines.output import duration
 from pipelines.page_figures import (
@@ -105,10 +106,13 @@ class _Window:
 
     def rows(self, mart: str, rest: str = "", *, is_windowed: bool = True) -> Rows:
         """The rows of a mart; `rest` is what follows in the query."""
-        if not is_windowed or (self.since is None and self.until is None):
-            return result_of(self.connection.execute(f"from marts.{mart} {rest}")).dicts()
-        ends = {"since": self.since, "until": self.until}
-        return result_of(self.connection.execute(f"from marts.{mart}_between($since, $until) {rest}", ends)).dicts()
+        is_whole = not is_windowed or (self.since is None and self.until is None)
+        ends = {} if is_whole else {"since": self.since, "until": self.until}
+        relation = f"marts.{mart}" if is_whole else f"marts.{mart}_between($since, $until)"
+        found = result_of(self.connection.execute(f"from {relation} {rest}", ends)).dicts()
+        return [
+            {name: readable(value) if isinstance(value, str) else value for name, value in row.items()} for row in found
+        ]
 
 
 def _trend(window: _Window, target: float) -> Figure | None:

@@ -65,15 +65,27 @@ def _svg(chart: alt.LayerChart, name: str, summary: str) -> markupsafe.Markup:
 
 
 def labelled(rows: Rows, models: Rows) -> Rows:
-    """Rows with two lines of text: the model, with as much as tells it from the other models, and the version."""
-    return [row | {"label": f"{_model_name(row, models)}\n{row['file_version'] or '(no version)'}"} for row in rows]
+    """Rows with two lines of text: the model, with as much as tells it from the other models, and the version.
+
+    No two have the same text: it is a row's place in a chart.
+    """
+    labels = [f"{_model_name(row, models)}\n{_name(row['file_version'], '(no version)')}" for row in rows]
+    repeats = [labels[:place].count(label) for place, label in enumerate(labels)]
+    return [
+        row | {"label": f"{label} ({repeat + 1})" if repeat else label}
+        for row, label, repeat in zip(rows, labels, repeats, strict=True)
+    ]
 
 
 def _model_name(row: dict[str, Any], models: Rows) -> str:
     for names in (("model",), ("model", "device_type"), ("manufacturer_name", "model")):
         if sum(all(row[name] == other[name] for name in names) for other in models) == 1:
-            return " ".join(str(row[name] or "?") for name in names)
-    return " ".join(str(row[name] or "?") for name in ("manufacturer_name", "model", "device_type"))
+            return " ".join(_name(row[name], "?") for name in names)
+    return " ".join(_name(row[name], "?") for name in ("manufacturer_name", "model", "device_type"))
+
+
+def _name(text: str | None, missing: str) -> str:
+    return missing if text is None else text or '""'
 
 
 def on_one_line(row: dict[str, Any]) -> str:

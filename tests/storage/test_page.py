@@ -9,7 +9,7 @@ import pytest
 from pipelines.errors import StorageError
 from pipelines.hold import roll_back
 from pipelines.page import make_page, write_page
-from pipelines.page_figures import percent
+from pipelines.page_figures import labelled, percent
 from support.records import T0, Store, counters, record
 from support.reports import only_reports
 
@@ -111,6 +111,25 @@ def test_every_chart_has_its_numbers_as_a_table_and_a_text(page):
         assert figure.count("<tr>") >= 2
     ids = re.findall(r' id="([^"]+)"', page.html)
     assert len(ids) == len(set(ids))
+
+
+def test_control_characters_in_names_do_not_end_the_process_that_draws(store):
+    characters = "\0\x01\x0b\x1b\uffff"
+    store.apply(fleet(f"V1{characters}") + fleet("V2", model=f"NB{characters}"))
+    html = make_page(store.warehouse).html
+    assert not set(characters) & set(html)
+    assert f"V1{len(characters) * chr(0xFFFD)}" in html
+
+
+def test_groups_whose_names_read_alike_have_a_line_each(store):
+    alike = [("V1 A", "B", None), ("V1 A", "B", ""), ("V1", "A B", "x"), ("V1 A", "B", "x"), ("V1", "A B", "")]
+    rows = [
+        {"manufacturer_name": manufacturer, "model": model, "device_type": kind, "file_version": version}
+        for manufacturer, model, kind in alike
+        for version in (None, "", "(no version)", "V1")
+    ]
+    labels = [row["label"] for row in labelled(rows, rows)]
+    assert len(set(labels)) == len(rows)
 
 
 def test_the_worst_and_the_best_are_those_that_surely_are(store):
