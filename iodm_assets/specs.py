@@ -7,7 +7,7 @@ import hashlib
 import itertools
 import re
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import dagster as dg
 from dagster._utils.schedules import is_valid_cron_string, schedule_execution_time_iterator
@@ -34,6 +34,7 @@ PAGE_MARTS = (
     "stalled_operations",
     "data_quality",
 )
+FIVE_WEEKS = timedelta(weeks=5)  # nights, weekends and ends of months lie within
 OPERATORS, ANALYSTS = "team:operators", "team:analysts"
 
 _RELATION = re.compile(r"\b(core|marts)\.([a-z]\w*)")
@@ -77,8 +78,12 @@ def crons() -> Schedule:
 
 
 def longest_interval(cron: str) -> timedelta:
-    """The longest time between two of the next hundred ticks of a cron expression, in UTC."""
-    ticks = itertools.islice(schedule_execution_time_iterator(0.0, cron, "UTC"), 100)
+    """The longest time between two ticks of a cron expression, in UTC."""
+    ticks: list[datetime] = []
+    for tick in schedule_execution_time_iterator(0.0, cron, "UTC"):
+        ticks.append(tick)
+        if len(ticks) > 1 and tick - ticks[0] > FIVE_WEEKS:
+            break
     return max(after - before for before, after in itertools.pairwise(ticks))
 
 

@@ -21,7 +21,7 @@ TIMEOUT_SECONDS = 10
 
 _HOTSPOTS = """
 select
-    concat_ws('/', 'hotspot', operation_type, manufacturer_name, model, device_type, file_version),
+    'hotspot/' || to_json([operation_type, manufacturer_name, model, device_type, file_version]),
     format('{} {} {} ({}): {:.1f} % of {:,} upgrades succeed, {:.1f} % of its peers',
         coalesce(manufacturer_name, '?'), coalesce(model, '?'), coalesce(file_version, '?'), coalesce(device_type, '?'),
         100 * success_rate, finished, 100 * peer_rate)

@@ -112,6 +112,8 @@ def test_each_incident_is_told_once_and_once_when_it_is_over(watch, warehouse, r
         "observed_at = observed_at - interval 3 hour",
         "insert into marts.failure_hotspots by name select 'firmware_upgrade' as operation_type, 'NB-1' as model, "
         "'V2' as file_version, 0.5 as success_rate, 0.95 as peer_rate, 100 as finished",
+        "insert into marts.failure_hotspots by name select * replace (null as model, 'NB-1' as device_type) "
+        "from marts.failure_hotspots",
         "insert into marts.stalled_operations by name select 'task-1' as operation_id, 7200 as unchanged_seconds, "
         "3 as devices_left",
     )
@@ -122,10 +124,11 @@ def test_each_incident_is_told_once_and_once_when_it_is_over(watch, warehouse, r
         "50 of 350 tasks are outside the rates",
         "the data is of",
         "? NB-1 V2 (?): 50.0 % of 100 upgrades succeed, 95.0 % of its peers",
+        "? ? V2 (NB-1): 50.0 % of 100 upgrades succeed",
         "task task-1 (? ?) stands still for 02:00:00; 3 devices are left",
     ):
         assert part in text
-    assert watch.tick() == "nothing new; 5 incidents last"
+    assert watch.tick() == "nothing new; 6 incidents last"
     spoil(warehouse, "delete from marts.stalled_operations")
     watch.tick()
     assert len(receiver.texts) == 2

@@ -63,7 +63,21 @@ def test_the_settings_say_when(monkeypatch):
     monkeypatch.setenv("IODM_FULL_CRON", "0 4 * * 0")
     assert schedule("sync_operations_schedule").cron_schedule == "0 * * * *"
     assert schedule("full_sync_schedule").cron_schedule == "0 4 * * 0"
-    assert longest_interval("0 4 * * 1-5") == dt.timedelta(days=3)
+
+
+@pytest.mark.parametrize(
+    ("cron", "longest"),
+    [
+        ("*/15 * * * *", dt.timedelta(minutes=15)),
+        ("0 4 * * 1-5", dt.timedelta(days=3)),
+        ("*/5 6-21 * * *", dt.timedelta(hours=8, minutes=5)),
+        ("*/5 8-17 * * 1-5", dt.timedelta(days=2, hours=14, minutes=5)),
+        ("*/30 * 1-20 * *", dt.timedelta(days=11, minutes=30)),
+        ("0 0 1 6 *", dt.timedelta(days=365)),
+    ],
+)
+def test_data_may_be_as_old_as_the_longest_pause_of_its_schedule(cron, longest):
+    assert longest_interval(cron) == longest
 
 
 @pytest.mark.parametrize("name", ["IODM_SYNC_CRON", "IODM_FULL_CRON"])
