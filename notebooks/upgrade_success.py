@@ -15,7 +15,7 @@ with app.setup:
     import html
     import re
     import tempfile
-    from datetime import UTC, datetime, timedelta
+    from datetime import UTC, date, datetime, timedelta
     from pathlib import Path
     from typing import Any, NamedTuple
 
@@ -148,6 +148,12 @@ def filtered(opened: list[duckdb.DuckDBPyConnection], filters: dict[str, Any]) -
         opened[1].execute(f"set variable {name} = $value", {"value": value})
     opened[1].execute(NAMES + CHOSEN)
     return opened[1]
+
+
+@app.function
+def day_within(day: date | None, first: date, last: date) -> date | None:
+    """A day that was chosen, unless the publication that is shown now does not reach it."""
+    return day if day and first <= day <= last else None
 
 
 @app.function
@@ -322,9 +328,11 @@ def _(connection):
     names = mo.sql(
         """
         select
-            (select list(distinct model_name order by model_name) from names) as models,
-            list(distinct version_name(file_version) order by version_name(file_version)) as versions,
-            list(distinct operation_type order by operation_type) filter (where operation_type is not null) as types
+            coalesce((select list(distinct model_name order by model_name) from names), []) as models,
+            coalesce(list(distinct version_name(file_version) order by version_name(file_version)), []) as versions,
+            coalesce(
+                list(distinct operation_type order by operation_type) filter (operation_type is not null), []
+            ) as types
         from marts.operation_outcomes
         """,
         engine=connection,
@@ -370,10 +378,17 @@ def _(names, remembered, snapshot):
 
     _first, _end = (pd.Timestamp(snapshot[name].iloc[0]).date() for name in ("first_date", "last_date"))
     _end += timedelta(days=1)
-    since = mo.ui.date(
-        _first, _end, remembered.get("since", _first), label="Created from", on_change=_remember("since")
+
+    since, until = (
+        mo.ui.date(
+            _first,
+            _end,
+            day_within(remembered.get(name), _first, _end) or otherwise,
+            label=label,
+            on_change=_remember(name),
+        )
+        for name, otherwise, label in (("since", _first, "Created from"), ("until", _end, "before"))
     )
-    until = mo.ui.date(_first, _end, remembered.get("until", _end), label="before", on_change=_remember("until"))
     models, versions = (
         mo.ui.multiselect(
             list(names[name].iloc[0]),
@@ -821,7 +836,7 @@ def _(horizon, progress):
 
 @app.cell(hide_code=True)
 def _(names, remembered):
-    _types = list(names.types.iloc[0]) if names.types.iloc[0] is not None else []
+    _types = list(names.types.iloc[0])
     operation_type = mo.ui.dropdown(
         {str(name).replace("_", " "): name for name in _types},
         remembered.get("operation_type") or next((str(name).replace("_", " ") for name in _types), None),

@@ -222,6 +222,21 @@ def test_nothing_published_is_no_error(notebook, folder):
     assert "rates_by_model" not in definitions
 
 
+def test_a_warehouse_without_tasks_is_no_error(notebook, tmp_path, monkeypatch):
+    store = Store(tmp_path)
+    store.apply([])
+    monkeypatch.setenv("IODM_WAREHOUSE", str(store.warehouse.root))
+    _, definitions = notebook.app.run()
+    notebook.open_again(definitions["opened"], None)
+    assert len(definitions["rates_by_model"]) == 0
+
+
+def test_a_day_that_was_chosen_is_forgotten_where_a_publication_does_not_reach_it(notebook):
+    first, last = date(2026, 3, 1), date(2026, 3, 9)
+    assert [notebook.day_within(day, first, last) for day in (first, last)] == [first, last]
+    assert [notebook.day_within(day, first, last) for day in (date(2026, 2, 28), date(2026, 3, 10), None)] == [None] * 3
+
+
 def test_progress_takes_the_same_tasks_at_every_age(notebook, tmp_path, monkeypatch):
     """Three tasks followed by hourly syncs: 10 devices each, one more through every hour; a fourth was met too late."""
     store = Store(tmp_path)
