@@ -76,23 +76,25 @@ def load_records(connection: duckdb.DuckDBPyConnection, batch: list[tuple[Path, 
     Raises:
         StorageError: a raw file is torn: it holds less than its sync received.
     """
-    files, expected, broken, removals = [], 0, [], []
+    files, broken, removals = [], [], []
+    expected: dict[int, tuple[int, Path]] = {}
     for folder, manifest in batch:
         _check_pages(folder, manifest)
         still_broken, retried = judge_again(quarantined(folder / "quarantine.jsonl"), manifest.sync_id, scratch)
         broken += still_broken
         removals += _removals(folder / "removals.jsonl")
         files += record_files(folder) + retried
-        expected += manifest.records - len(still_broken)
+        expected[manifest.sync_id] = (manifest.records - len(still_broken), folder)
     create_records(connection, files)
-    first, last = batch[0][1].sync_id, batch[-1][1].sync_id
-    readable = scalar(connection, "select count(*) from records where sync_id between ? and ?", [first, last])
-    if readable != expected:
-        raise StorageError(
-            f"the raw records of syncs {first} to {last} are torn: {readable:,} can be read, "
-            f"{expected:,} were received",
-            advice=RESTORE,
-        )
+    counted = "select sync_id, count(*) from records where sync_id between ? and ? group by sync_id"
+    readable = dict(connection.execute(counted, [min(expected), max(expected)]).fetchall())
+    for sync_id, (received, folder) in expected.items():
+        if readable.get(sync_id, 0) != received:
+            raise StorageError(
+                f"the raw records in {folder} are torn: {readable.get(sync_id, 0):,} can be read, "
+                f"{received:,} were received",
+                advice=RESTORE,
+            )
     connection.execute("delete from broken_records")
     insert_rows(connection, "broken_records", broken)
     connection.execute("delete from removal_lines")
@@ -121,7 +123,17 @@ def create_records(connection: duckdb.DuckDBPyConnection, files: list[str], sour
     try:
         connection.execute(f"{target} select * from with_fingerprints('typed_records')")
     except (duckdb.IOException, duckdb.InvalidInputException) as error:
-        raise StorageError(f"raw records can't be read: {error}", advice=RESTORE) from error
+        torn = next((file for file in files if not _is_readable(connection, file)), "raw records")
+        raise StorageError(f"{torn} can't be read: {error}", advice=RESTORE) from error
+
+
+def _is_readable(connection: duckdb.DuckDBPyConnection, file: str) -> bool:
+    connection.execute("set variable record_files = $files", {"files": [file]})
+    try:
+        connection.execute("select count(record) from raw_lines").fetchall()
+    except duckdb.Error:
+        return False
+    return True
 
 
 def _has_records(connection: duckdb.DuckDBPyConnection) -> bool:

@@ -73,6 +73,7 @@ def plan(settings: Settings) -> tuple[Forecast, Quota]:
     warehouse = open_warehouse(settings)
     with writer_lock(warehouse), connected(settings, warehouse) as client:
         check_source(warehouse, source_of(settings))
+        recover(warehouse)
         return forecast(settings, warehouse, client), client.quota
 
 

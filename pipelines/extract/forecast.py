@@ -52,7 +52,7 @@ def forecast(settings: Settings, warehouse: Warehouse, client: Client) -> Foreca
     return Forecast(
         mode="incremental" if past.last_full else "full",
         plan=plan,
-        full_calls=None if left is None else expected_full_calls(plan, left, is_first=not knowledge.living),
+        full_calls=None if left is None else expected_full_calls(plan, left, is_first=past.last_full is None),
         full_max_calls=None
         if total is None
         else full_sync_max_calls(total, settings.page_size, removable(knowledge.living) + 1),

@@ -20,6 +20,7 @@ def read_everything(
     choose_reading: Callable[[], Reading],
     after_first_page: Callable[[Sweep], None],
     *,
+    is_first: bool,
     accept_removals: bool,
 ) -> tuple[int | None, Reading]:
     """Read the scope's own list whole; returns its length after the reading, and which reading this completes.
@@ -28,7 +29,10 @@ def read_everything(
     """
     page_size, scope.unlocated = scope.page_size, {}
     if scope.ledger.knowledge().living:
-        _find_changes(scope)
+        if is_first:  # most tasks are unknown: to look for them would read the lists that the sweep is about to read
+            scope.reader.read([scope.request(ALL, 0)])
+        else:
+            _find_changes(scope)
     reading = choose_reading()
     scope.ledger.begin_whole_reading(reading)
     try:
@@ -45,7 +49,11 @@ def read_everything(
             scope.notes.append(f"the platform refused pages beyond {sweep.next_page}; read by status instead")
             _read_by_parts(scope)
         if sweep.gave_up:
-            scope.notes.append("the list grew faster than it could be read")
+            scope.notes.append(
+                f"{sweep.empty_pages} pages in a row were empty though there should be more tasks"
+                if sweep.empty_pages
+                else "the list grew faster than it could be read"
+            )
         _look_up_missed(scope, reading.first_response, accept_removals=accept_removals)
         scope.unlocated = still_unknown(scope, run_round(scope))
     except CallsSpentError:
@@ -103,7 +111,7 @@ def _close(scope: Scope, page_size: int) -> int | None:
         if total is None or total <= scope.ledger.knowledge().living:
             break
         last = -(-total // page_size)
-        pages = {page_no for page_no in range(last) if page_no < depth or page_no >= last - depth} - done
+        pages = {*range(min(depth, last)), *range(max(0, last - depth), last)} - done
         done |= pages
         for page_no in sorted(pages, reverse=True):
             scope.reader.calls_left = max(scope.reader.calls_left, 1)

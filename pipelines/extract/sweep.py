@@ -15,6 +15,7 @@ MAX_WIDTH = 4  # requests in flight; more gain nothing at 100 calls a minute and
 MAX_CALLS_PER_PAGE, SPARE_PAGES = 4, 50  # for the list as first met; beyond, it grows faster than it can be read
 MAX_CALLS_WITHOUT_TOTAL = 100_000
 MAX_REREADS = 3  # of the same stretch before it is taken as it is
+MAX_EMPTY_PAGES = 20  # in a row; beyond, the total is wrong
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,9 @@ class Sweep:
     """The state of a sweep.
 
     `frontier` is the first page never read; `total` the newest known length of the list, `first_total` the first one.
-    `is_done` ends it; `hit_ceiling` says that the platform refused a page before the total was reached; `gave_up` that
-    the list grew faster than it could be read.
+    `empty_pages` were taken as they were, in a row, although the total says that there is more. `is_done` ends it;
+    `hit_ceiling` says that the platform refused a page before the total was reached; `gave_up` that the list grew
+    faster than it could be read, or that too many pages were empty.
     """
 
     page_size: int
@@ -48,6 +50,7 @@ class Sweep:
     rereads: int = 0
     calls: int = 0
     last_digest: int | None = None
+    empty_pages: int = 0
     is_done: bool = False
     hit_ceiling: bool = False
     gave_up: bool = False
@@ -104,7 +107,9 @@ def _accept(sweep: Sweep, batch: list[PageFacts], *, is_calm: bool) -> Sweep:
     refused = any(facts.is_beyond_limit for facts in batch)
     is_past_total = sweep.total is not None and next_page * sweep.page_size >= sweep.total
     ended_unannounced = sweep.total is None and (last.records == 0 or last.digest == sweep.last_digest)
-    gave_up = sweep.calls > _max_calls(sweep)
+    is_empty = not is_calm and not any(facts.records for facts in batch)
+    empty_pages = sweep.empty_pages + len(batch) if is_empty else 0
+    gave_up = sweep.calls > _max_calls(sweep) or empty_pages >= MAX_EMPTY_PAGES
     moved_on = next_page >= sweep.frontier
     return replace(
         sweep,
@@ -113,6 +118,7 @@ def _accept(sweep: Sweep, batch: list[PageFacts], *, is_calm: bool) -> Sweep:
         frontier=max(sweep.frontier, next_page),
         rereads=0 if moved_on else sweep.rereads,
         last_digest=last.digest,
+        empty_pages=empty_pages,
         is_done=refused or is_past_total or ended_unannounced or gave_up,
         hit_ceiling=refused and not (sweep.total is not None and last.page_no * sweep.page_size >= sweep.total),
         gave_up=gave_up and not is_past_total,

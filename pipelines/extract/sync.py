@@ -88,7 +88,10 @@ def run_sync(
                     announce(_first_sync(settings, warehouse, client, sweep))
 
             if mode == "full":
-                total, reading = read_everything(scope, choose_reading, announce_first, accept_removals=accept_removals)
+                is_first = past.last_full is None
+                total, reading = read_everything(
+                    scope, choose_reading, announce_first, is_first=is_first, accept_removals=accept_removals
+                )
             else:
                 total, reading = read_changes(scope), None
             verdict = judge(scope, warehouse, total, reading or afresh, accept_removals=accept_removals)

@@ -37,7 +37,7 @@ def open_transport(settings: Settings, session: requests.Session | None = None) 
     """Return what sends a request; its response has the body still unread. A given `session` keeps its adapters.
 
     It goes to the adapter and past the session: no cookies, no redirects that would carry a token elsewhere, no line of
-    ~/.netrc in place of our token.
+    ~/.netrc in place of our token. Nor does it go through a proxy that would read along: plain http stays on this host.
 
     Raises:
         SettingsError: a TLS file can't be used.
@@ -51,6 +51,8 @@ def open_transport(settings: Settings, session: requests.Session | None = None) 
     verify = str(settings.ca_file) if settings.ca_file else True
     cert = _client_certificate(settings)
     options: dict[str, Any] = {**session.merge_environment_settings(url, {}, True, verify, cert)}  # noqa: FBT003
+    if url.lower().startswith("http://"):
+        options["proxies"] = {}
     timeout = (min(CONNECT_TIMEOUT_SECONDS, settings.timeout_seconds), settings.timeout_seconds)
     return functools.partial(session.get_adapter(f"{url}/").send, timeout=timeout, **options)
 

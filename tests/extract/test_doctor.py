@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import time
 
 import pytest
@@ -65,6 +66,16 @@ def results():
 
 def exit_code():
     return CliRunner().invoke(cli, ["doctor"], standalone_mode=False).return_value
+
+
+def test_the_secret_goes_to_no_proxy_that_could_read_it(warehouse, monkeypatch):
+    monkeypatch.delenv("no_proxy", raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        proxy.setblocking(False)
+        assert results()["login"] == "ok"
+        with pytest.raises(BlockingIOError):
+            proxy.accept()
 
 
 def test_before_the_first_sync_everything_is_ok_and_one_login_and_one_probe_are_made(warehouse, simulator):

@@ -91,6 +91,14 @@ def test_the_next_full_sync_reads_no_page_again_but_those_in_flight(make, page_n
     assert_raw_store_adds_up(site.warehouse)
 
 
+@pytest.mark.parametrize("page_no", [2, 4, 8, 10])
+def test_going_on_with_a_first_sync_takes_the_calls_that_were_left_and_one(make, page_no):
+    whole, site = make(), make()
+    interrupt(site, page_no)
+    pages_read = rows_before(page_no) // SMALL["page_size"]
+    assert finish(site).api_calls <= finish(whole).api_calls - pages_read + 1
+
+
 def test_an_incremental_run_keeps_what_was_read_and_the_next_full_one_goes_on(known):
     interrupt(known, 5)
     requests = Requests(known)

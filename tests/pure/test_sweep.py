@@ -1,11 +1,12 @@
 """The rules of a sweep over a list: every row of a still one is met, and a moving one always ends."""
 
+import dataclasses
 import random
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipelines.extract.sweep import MAX_REREADS, MAX_WIDTH, PageFacts, Sweep, advance, next_pages
+from pipelines.extract.sweep import MAX_EMPTY_PAGES, MAX_REREADS, MAX_WIDTH, PageFacts, Sweep, advance, next_pages
 
 
 def digest_of(rows):
@@ -214,3 +215,19 @@ def test_an_empty_page_in_the_middle_ends_nothing():
     state, met, _ = read(shelf, 100)
     assert met == set(range(500))
     assert state.calls < 20
+
+
+def test_a_total_that_is_far_too_large_keeps_no_sweep_running():
+    shelf = Shelf(250)
+    honest = shelf.serve
+
+    def serve(page_no, size):
+        rows, facts = honest(page_no, size)
+        return rows, dataclasses.replace(facts, total=2**31 - 1)
+
+    shelf.serve = serve
+    state, met, _ = read(shelf, 100)
+    assert met == set(range(250))
+    assert state.gave_up
+    assert state.empty_pages == MAX_EMPTY_PAGES
+    assert state.calls < 100

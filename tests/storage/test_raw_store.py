@@ -145,8 +145,9 @@ def test_a_torn_raw_sync_is_an_error_of_storage_and_nothing_is_published(served_
     served = store.warehouse.served_file()
     before = served.read_bytes()
     folder = store.sync([record("a", status="stop"), record("b")], [record("c"), record("d", createTime=None)])
+    store.sync([record("e")])
     DAMAGES[damage](folder)
-    with pytest.raises(StorageError) as caught:
+    with pytest.raises(StorageError, match=folder.name) as caught:
         store.publish()
     assert caught.value.exit_code == 4
     assert caught.value.advice
