@@ -1,12 +1,17 @@
 """Tasks that are gone: marked, never deleted, and alive again once they are met."""
 
+import itertools
 from datetime import timedelta
 
 import pytest
 
+from pipelines.models import load
 from support.records import T0, Store, record
 
 pytestmark = pytest.mark.usefixtures("few_reports")
+
+EVENTS = ["absent", "met", "broken", "gone", "met and gone"]
+SYNCS = 4
 
 
 @pytest.fixture
@@ -80,3 +85,33 @@ def test_in_whatever_batches_syncs_are_applied_removals_are_the_same(tmp_path):
     assert at_once.rows(query) == expected
     one_by_one.publish(from_scratch=True)
     assert one_by_one.rows(query) == expected
+
+
+@pytest.mark.parametrize(
+    ("published_after", "records_per_batch"),
+    [([1, 2, 3, 4], 10_000), ([4], 10_000), ([2, 4], 10_000), ([4], 1), ([1, 4], 1)],
+)
+def test_whatever_happened_to_a_task_it_is_removed_since_the_first_word_of_it_after_it_was_last_met(
+    store, removed_at, monkeypatch, published_after, records_per_batch
+):
+    monkeypatch.setattr("pipelines.records.RECORDS_PER_BATCH", records_per_batch)
+    monkeypatch.delitem(load("checks"), "quarantine_is_small")  # more are broken here than would be published
+    stories = {" | ".join(story): story for story in itertools.product(EVENTS, repeat=SYNCS)}
+    expected = {}
+    for number in range(1, SYNCS + 1):
+        at, page, gone = T0 + timedelta(days=number), [], []
+        for name, story in stories.items():
+            event = story[number - 1]
+            if event.startswith("met"):
+                expected[name] = None
+                page.append(record(name, staResult=None, targets=None))
+            if event == "broken":
+                expected |= {name: None} if name in expected else {}
+                page.append(record(name, createTime=None, targets=None))
+            if event.endswith("gone"):
+                expected |= {name: expected[name] or at.replace(tzinfo=None)} if name in expected else {}
+                gone.append(name)
+        store.sync(page, gone=gone, at=at)
+        if number in published_after:
+            store.publish()
+    assert removed_at() == expected
