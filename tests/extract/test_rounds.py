@@ -1,14 +1,17 @@
 """What an incremental sync reads and finds, against a platform in process."""
 
+import hashlib
 import json
 import shutil
 
 import pytest
 
 from pipelines.errors import PlatformError
+from pipelines.extract.past import read_past
 from pipelines.extract.raw import committed_syncs
 from simulator.messages import html_response
 from simulator.platform import OPERATIONS
+from support.interruptions import interrupt
 from support.platforms import Site
 
 pytestmark = pytest.mark.usefixtures("few_reports")
@@ -170,6 +173,35 @@ def test_with_a_record_without_an_id_nothing_is_proven(make_site):
     without_id = site.store.rows("from core.quarantine where operation_id = sha256(record)")
     assert site.extract(is_full=True).grade == ("counted" if without_id else "proven")
     assert without_id
+
+
+@pytest.mark.parametrize("is_resumed", [False, True])
+@pytest.mark.parametrize("is_served", [False, True])
+def test_a_record_without_an_id_counts_in_the_words_of_the_last_whole_reading_alone(make_site, is_resumed, is_served):
+    site = make_site(broken=0.04, **FLEET)
+    extract = site.sync if is_served else site.extract
+    extract()
+    before = words_without_id(site)
+    site.platform.advance(3600)
+    if is_resumed:
+        interrupt(site, 2)
+    extract(is_full=True)
+    assert before - words_without_id(site), "no such record changed"
+    manifest = extract()
+    assert (
+        manifest.grade_evidence == f"{manifest.total_after} tasks known, {manifest.total_after} there after the reading"
+    )
+
+
+def words_without_id(site):
+    """The records without an id that the newest sync that read everything met."""
+    since = read_past(site.warehouse).whole_since
+    return {
+        line["record"]
+        for folder, _ in committed_syncs(site.warehouse, after=since - 1)
+        for line in map(json.loads, (folder / "quarantine.jsonl").read_bytes().splitlines())
+        if line["operation_id"] == hashlib.sha256(line["record"].encode()).hexdigest()
+    }
 
 
 def out_of_order(site, *, lists=False):
