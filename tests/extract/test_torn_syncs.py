@@ -134,6 +134,20 @@ def test_a_file_that_is_missing_is_no_error(under_way, name):
     assert kept == durable
 
 
+@pytest.mark.parametrize("place", range(len(PAGES)))
+@pytest.mark.parametrize(("more_records", "more_quarantined"), [(1, 0), (-1, 0), (1, 1), (-1, -1)])
+def test_a_response_with_another_number_of_lines_than_it_says_is_cut_off_with_those_behind_it(
+    under_way, place, more_records, more_quarantined
+):
+    def damage(folder):
+        pages = pages_of(folder)
+        pages[place]["records"] += more_records
+        pages[place]["quarantined"] += more_quarantined
+        (folder / "pages.jsonl").write_bytes(b"".join(msgspec.json.encode(page) + b"\n" for page in pages))
+
+    assert recovered(under_way, damage)[1] == list(range(2, 2 + place))
+
+
 @given(st.one_of(st.none(), st.integers(0, 1_000), GARBAGE))
 @settings(max_examples=examples(25, 500))
 def test_without_its_beginning_nothing_is_known_of_it_and_it_is_dropped(under_way, content):
