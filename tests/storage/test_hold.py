@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import time
+from pathlib import Path
 
 import pytest
 
@@ -160,6 +161,30 @@ def test_a_release_serves_what_would_be_served_without_the_rollback(rich, tmp_pa
     assert read_hold(rich.warehouse) is None
     with pytest.raises(StorageError, match="not held"):
         release(rich.settings, Silent())
+
+
+@pytest.mark.parametrize(
+    "damage", [Path.unlink, lambda file: file.write_bytes(b"no Parquet")], ids=["deleted", "changed"]
+)
+def test_a_release_heals_what_happened_to_the_lake_meanwhile(rich, damage):
+    rich.apply([record("d", createTime="20260401T000000Z")])
+    rows, lake = rich.everything(), rich.lake_bytes()
+    rollback(rich.settings)
+    for month in ("2026-03", "2026-04"):  # what is served has no task of April
+        damage(rich.warehouse.lake / "operations" / f"created_month={month}" / "data.parquet")
+    release(rich.settings, Silent())
+    assert (rich.everything(), rich.lake_bytes()) == (rows, lake)
+
+
+def test_a_release_without_the_sync_that_was_rolled_back_leaves_nothing_of_it(rich):
+    rows, lake = rich.everything(), rich.lake_bytes()
+    wrong = rich.sync([record("a", status="stop"), record("d", createTime="20260401T000000Z")], gone=["b"])
+    rich.publish()
+    assert rich.lake_bytes().keys() > lake.keys()
+    rollback(rich.settings)
+    shutil.rmtree(wrong)
+    release(rich.settings, Silent())
+    assert (rich.everything(), rich.lake_bytes()) == (rows, lake)
 
 
 def test_a_release_that_can_not_publish_leaves_the_hold(rich):
