@@ -1,9 +1,9 @@
 """The tick of `sync_operations`, evaluated as the daemon does."""
 
 import datetime as dt
-import time
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import dagster as dg
 import pytest
@@ -18,6 +18,7 @@ from pipelines.progress import Silent
 from pipelines.run import extract
 from pipelines.settings import load_settings
 from pipelines.warehouse import open_warehouse, writer_lock
+from support.clock import Clock
 
 
 def tick(instance: dg.DagsterInstance):
@@ -88,20 +89,40 @@ def test_a_wrong_cron_expression_is_named(monkeypatch, name, value):
         make_schedules()
 
 
-def test_the_full_sync_reads_everything_and_waits_for_who_writes(instance, warehouse, start_platform):
+@pytest.fixture
+def run_beside_a_writer(instance, warehouse, start_platform, monkeypatch):
+    """Runs a job once, while another run writes for five hours: whoever waits for it looks again after each of them."""
     start_platform()
     extract(load_settings(), Silent())
-    with ThreadPoolExecutor(1) as pool:
-        with writer_lock(warehouse):
-            run = pool.submit(
-                lambda: defs.resolve_job_def("full_sync").execute_in_process(instance=instance, raise_on_error=False)
-            )
-            time.sleep(3)
-            assert not run.done()
-        result = run.result()
+    monkeypatch.setattr("iodm_assets.failures.MAX_RETRIES", 0)
+    clock = Clock(0)
+
+    def run(job):
+        with ExitStack() as writer:
+            writer.enter_context(writer_lock(warehouse))
+
+            def sleep(_):
+                clock.advance(3600)
+                if clock() >= 5 * 3600:
+                    writer.close()
+
+            monkeypatch.setattr("filelock._api.time", SimpleNamespace(perf_counter=clock, sleep=sleep))
+            return defs.resolve_job_def(job).execute_in_process(instance=instance, raise_on_error=False)
+
+    return run
+
+
+def test_the_full_sync_reads_everything_and_waits_hours_for_who_writes(run_beside_a_writer):
+    result = run_beside_a_writer("full_sync")
     assert result.success
     [read] = result.asset_materializations_for_node("raw__operations")
     assert read.metadata["mode"].value == "full"
+
+
+def test_an_incremental_sync_waits_no_hour_for_who_writes(run_beside_a_writer):
+    result = run_beside_a_writer("sync_operations")
+    [failure] = [each.step_failure_data for each in result.all_events if each.is_step_failure]
+    assert "another run is writing" in failure.user_failure_data.description
 
 
 def test_an_incremental_run_that_meets_a_writer_is_tried_again_and_says_why(instance, warehouse, start_platform):
