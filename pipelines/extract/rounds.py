@@ -24,7 +24,7 @@ from pipelines.extract.plan import (
 )
 from pipelines.extract.reader import CallsSpentError
 from pipelines.extract.scope import Scope
-from pipelines.extract.sweep import MAX_REREADS, MAX_WIDTH, PageFacts, Sweep, advance
+from pipelines.extract.sweep import MAX_EMPTY_PAGES, MAX_REREADS, MAX_WIDTH, PageFacts, Sweep, advance
 from pipelines.extract.vanished import find_vanished
 
 CALLS_SPENT = "the calls that its plan allows were spent"
@@ -167,14 +167,16 @@ def _search(scope: Scope, plan: RoundPlan, name: str, read: set[tuple[str, int]]
 
     That page is read again first: a task that left the list since the probe is no reason to search it.
     """
+    empty_pages = 0
     for place, page_no in enumerate(_pages_to_search(scope, plan, name)):
         if place and (name, page_no) in read:
             continue
         [(facts, _)] = scope.reader.read([scope.request(name, page_no)])
+        empty_pages = 0 if facts.records else empty_pages + 1
         if facts.total is not None:
             probes = replace(plan.probes, totals={**plan.probes.totals, name: facts.total})
             plan = replace(plan, probes=probes)
-        if _gaps(scope, plan)[name] <= 0:
+        if _gaps(scope, plan)[name] <= 0 or empty_pages == MAX_EMPTY_PAGES:
             break
     return plan
 

@@ -78,6 +78,15 @@ def test_without_a_total_everything_is_read_and_called_unproven(make_site, past_
     assert living(site.warehouse) == site.truth()
 
 
+@pytest.mark.parametrize("by", [10_000, 2**31])
+@pytest.mark.parametrize("order", ["newest", "oldest"])
+def test_a_total_that_is_far_too_large_costs_calls_and_the_grade_and_no_task(make_site, order, by):
+    site = make_site(Fault("wrong_total", Match(kind="list"), by=by), order=order, tasks=330)
+    manifest = site.extract()
+    assert (manifest.grade, manifest.api_calls < 1_000) == ("unproven", True)
+    assert living(site.warehouse) == site.truth()
+
+
 @pytest.mark.parametrize("limit", [1, 7, 50, 99])
 @pytest.mark.parametrize("page_size", [10, 100])
 def test_a_platform_that_serves_smaller_pages_is_read_whole(make_site, limit, page_size):
