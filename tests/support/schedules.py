@@ -91,10 +91,12 @@ class Schedule:
     def most_calls(self, manifest: SyncManifest, known: set[str], *, accept_removals: bool) -> int:
         """What the plan of a sync allows, and the calls that close it, which are always allowed.
 
-        A round counts once it is over, and again if it looked for tasks that are gone.
+        A round counts once it is over, and again if it looked for tasks that are gone. The first whole reading begins
+        with none.
         """
         moments, page_size = self.platform.moments, self.settings.page_size
-        has_round_first = bool(known) or manifest.mode == "incremental"
+        before = (each for each in self.oracle.manifests if each.sync_id < manifest.sync_id)
+        has_round_first = manifest.mode == "incremental" or (known and any(each.mode == "full" for each in before))
         first_round = 0
         if has_round_first:
             probes = self.probes(moments[: plan.PROBES])
