@@ -72,7 +72,7 @@ class Settings(Schedule):
         if not isinstance(value, str):
             return value
         text = value.strip()  # files of secrets end with a line break
-        if not (text.isascii() and text.isprintable()):
+        if not fits_a_header(text):
             raise ValueError("it has characters that a header can't carry, quotes or dashes of a text editor perhaps")
         return text
 
@@ -184,6 +184,11 @@ def require_platform(settings: Settings) -> None:
         missing["neither IODM_SECRET nor IODM_ACCESS_TOKEN is set"] = "Set IODM_SECRET to the application's secret"
     if missing:
         raise SettingsError("; ".join(missing), advice=". ".join(missing.values()))
+
+
+def fits_a_header(text: str) -> bool:
+    """True if a header can carry the text as it is: no line breaks, no letters beyond ASCII."""
+    return text.isascii() and text.isprintable()
 
 
 def _is_loopback(host: str) -> bool:

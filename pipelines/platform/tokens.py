@@ -16,6 +16,7 @@ from typing import Annotated, Protocol
 import msgspec
 
 from pipelines.errors import PlatformError
+from pipelines.settings import fits_a_header
 
 MARGIN_SECONDS = 120.0
 KILLED_TOKENS, KILLED_WITHIN_SECONDS = 3, 600.0
@@ -61,7 +62,7 @@ class Tokens:
         """Return a token that should still live for a while; logs in or refreshes if there is none.
 
         Raises:
-            PlatformError: the platform refused the login.
+            PlatformError: the platform refused the login, or gave a token that no header can carry.
         """
         with self._one_at_a_time():
             if self._grant is None or self._clock() >= self._renew_at:
@@ -120,6 +121,18 @@ class Tokens:
 
     def _renew(self, refresh_token: str | None) -> None:
         grant = self._authenticator.refresh(refresh_token) if refresh_token else None
-        self._grant = grant or self._authenticator.log_in()
+        self._grant = _usable(grant or self._authenticator.log_in())
         life = max(self._grant.expires_in, 1.0)
         self._renew_at = self._clock() + life - min(MARGIN_SECONDS, life / 10)
+
+
+def _usable(grant: Grant) -> Grant:
+    """The grant with its access token as a header takes it; an error of `requests` would show the token."""
+    token = grant.access_token.strip()
+    if not token or not fits_a_header(token):
+        raise PlatformError(
+            "the platform gave an access token that no header can carry",
+            advice="Check that IODM_BASE_URL is the platform's own address and ask its operator; "
+            "a token of yours in IODM_ACCESS_TOKEN needs no login",
+        )
+    return msgspec.structs.replace(grant, access_token=token)

@@ -2,12 +2,14 @@
 
 import threading
 import time
+import traceback
 
 import pytest
 
 from pipelines.errors import PlatformError
 from pipelines.platform.tokens import Grant, Tokens
 from simulator.faults import Fault, Match
+from support.clock import Clock
 
 REFRESH = Match(kind="refresh")
 
@@ -168,6 +170,41 @@ def test_a_given_token_never_logs_in_and_is_not_replaced(make_site, tokens_of):
         tokens.replace("given-token")
     assert "given-token" not in str(caught.value)
     assert logins(site) == (0, 0)
+
+
+class Granting:
+    """A platform whose tokens are as given: the first by a login, the second by a refresh."""
+
+    def __init__(self, login, refresh="unused"):
+        self.tokens = login, refresh
+
+    def log_in(self):
+        return Grant(self.tokens[0], "r3fresh")
+
+    def refresh(self, refresh_token):
+        assert refresh_token == "r3fresh"
+        return Grant(self.tokens[1])
+
+
+def test_the_blanks_and_line_breaks_around_a_token_are_no_part_of_it():
+    clock = Clock()
+    tokens = Tokens(Granting(" t0ken\r\n", "\tn3wer "), clock=clock)
+    assert tokens.current() == "t0ken"
+    clock.advance(3590)
+    assert tokens.current() == "n3wer"
+
+
+@pytest.mark.parametrize("unfit", ["t0ken\u0142", "t0ken\x07", "t0ken\nx: y", "t0ken\u2019", " \n"])
+def test_a_token_that_no_header_can_carry_is_refused_and_not_shown(unfit):
+    clock = Clock()
+    refreshed = Tokens(Granting("first", unfit), clock=clock)
+    refreshed.current()
+    clock.advance(3590)
+    for tokens in (Tokens(Granting(unfit)), refreshed):
+        with pytest.raises(PlatformError, match="IODM_ACCESS_TOKEN") as caught:
+            tokens.current()
+        assert caught.value.exit_code == 3
+        assert "t0ken" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_a_grant_shows_no_token():
