@@ -24,6 +24,7 @@ from pathlib import Path
 
 import filelock
 import msgspec
+import requests
 
 from pipelines.errors import IodmError, SettingsError, StorageError
 from pipelines.settings import Settings
@@ -230,7 +231,7 @@ def storage_errors(doing: str, elsewhere: str = "Set IODM_WAREHOUSE to a folder 
     except IodmError:
         raise
     except OSError as error:
-        if isinstance(error, TimeoutError):
+        if isinstance(error, (TimeoutError, requests.RequestException)):  # the network's
             raise
         advice = {
             errno.ENOSPC: "Free some space, then run it again: nothing is lost",

@@ -233,10 +233,10 @@ class Client:
             headers["Authorization"] = f"Bearer {token}"
         if isinstance(data, Mapping):
             headers["Content-Type"] = "application/x-www-form-urlencoded"
-        request = prepare(method, f"{self._settings.base_url}{path}", headers, data)
         deadline = time.monotonic() + self._settings.timeout_seconds
         with self.quota.slot():
             try:
+                request = prepare(method, f"{self._settings.base_url}{path}", headers, data)
                 with self._transport(request) as answer:
                     body = _read_until(answer, deadline)
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:

@@ -3,9 +3,11 @@
 from typing import get_args
 
 import pytest
+import requests
 
 from pipelines.errors import PlatformError
 from pipelines.extract.raw import newest_sync
+from pipelines.warehouse import storage_errors
 from simulator.faults import Action, Fault, Match
 
 pytestmark = pytest.mark.usefixtures("few_reports")
@@ -166,3 +168,16 @@ def test_no_error_and_no_file_shows_the_secret_or_a_token(make_site):
         if file.is_file():
             content = file.read_bytes()
             assert not [secret for secret in secrets if secret.encode() in content], file
+
+
+def test_an_address_that_can_be_no_host_is_not_taken_for_a_fault_of_the_disk(make_site):
+    site = make_site(settings={"base_url": "https://\u0142_x.example"})
+    with pytest.raises(PlatformError, match="Check IODM_BASE_URL") as caught:
+        site.extract()
+    assert not caught.value.is_retryable
+
+
+@pytest.mark.parametrize("error", [requests.ConnectionError, requests.exceptions.InvalidHeader])
+def test_an_error_of_the_network_is_not_taken_for_one_of_the_disk(error):
+    with pytest.raises(error), storage_errors("write to raw/"):
+        raise error("lost")
