@@ -27,6 +27,14 @@ def _nowhere(tmp_path, monkeypatch):
         ("IODM_BASE_URL", "https://platform:99999"),
         ("IODM_BASE_URL", "https://"),
         ("IODM_BASE_URL", "https://user@platform:8743"),
+        ("IODM_BASE_URL", "https://platform:8743?x=1"),
+        ("IODM_BASE_URL", "https://platform:8743/?"),
+        ("IODM_BASE_URL", "https://platform:8743#a"),
+        ("IODM_BASE_URL", "https://plat\tform:8743"),
+        ("IODM_BASE_URL", "https://platform :8743"),
+        ("IODM_BASE_URL", "https://platform\n:8743"),
+        ("IODM_BASE_URL", "https://.platform:8743"),
+        ("IODM_BASE_URL", "https://[::1"),
         ("IODM_BASE_URL", "http://platform:8743"),
         ("IODM_BASE_URL", "http://10.0.0.7"),
         ("IODM_BASE_URL", "http://127.0.0.1.example.com"),
@@ -108,6 +116,7 @@ def test_several_wrong_values_are_all_named(monkeypatch):
         "http://localhost:8743",
         "http://[::1]:8743",
         "http://127.9.9.9",
+        "HTTPS://platform",
         "https://platform:8743",
         "https://10.0.0.7:8743/",
     ],
@@ -166,6 +175,14 @@ def test_secrets_show_in_no_repr_no_text_and_no_error(monkeypatch, name, wrong):
     except SettingsError as error:
         shown = "".join(traceback.format_exception(error)) + repr(error) + repr(pickle.dumps(str(error)))
     assert SECRET not in shown
+
+
+@pytest.mark.parametrize("user", [f":{SECRET}", f"user:{SECRET}", f"{SECRET}:", SECRET, f"user:{SECRET}@more"])
+def test_an_address_with_a_user_or_a_password_is_refused_without_showing_it(monkeypatch, user):
+    monkeypatch.setenv("IODM_BASE_URL", f"http://{user}@127.0.0.1:8743")
+    with pytest.raises(SettingsError, match=r"IODM_BASE_URL.*password") as caught:
+        load_settings()
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
 def test_filters_are_spelled_as_the_api_spells_them():
