@@ -68,7 +68,7 @@ def rollback(*, release: bool) -> None:
 @click.command()
 @click.option(
     "--keep-days",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, 100_000),
     required=True,
     help="Keep what is younger than so many days, by the platform's clock.",
 )

@@ -62,9 +62,9 @@ class Settings(Schedule):
     manufacturer_name: str | None = None
     device_id: str | None = None
     warehouse: Path = Path("warehouse")
-    memory_limit: Annotated[str, Field(pattern=r"^\d+(\.\d+)? ?([KMGT]i?B)$")] = "1GB"
+    memory_limit: Annotated[str, Field(pattern=r"^[0-9]{1,7}(\.[0-9]+)? ?([KMGT]i?B)$")] = "1GB"
     target_success_rate: Annotated[float, Field(gt=0, lt=1)] = 0.95
-    resume_hours: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 24
+    resume_hours: Annotated[float, Field(ge=0, le=100_000)] = 24
     alert_webhook: SecretStr | None = None
 
     @field_validator("app_id", "access_token", mode="before")

@@ -1,12 +1,15 @@
 """Settings: each wrong value is named with what to write, and no secret is ever shown."""
 
+import datetime as dt
 import pickle
 import traceback
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from pipelines.errors import SettingsError
+from pipelines.extract.past import Reading
 from pipelines.settings import Settings, load_settings, require_platform
 
 SECRET = "do-not-show-this"
@@ -55,7 +58,11 @@ def _nowhere(tmp_path, monkeypatch):
         ("IODM_TARGET_SUCCESS_RATE", "95"),
         ("IODM_TARGET_SUCCESS_RATE", "0"),
         ("IODM_TARGET_SUCCESS_RATE", "nan"),
+        ("IODM_MEMORY_LIMIT", "99999999999999999999GB"),
+        ("IODM_MEMORY_LIMIT", "\u0661GB"),
         ("IODM_RESUME_HOURS", "inf"),
+        ("IODM_RESUME_HOURS", "nan"),
+        ("IODM_RESUME_HOURS", "1e11"),
         ("IODM_BASE_URL", "https://*.example.com"),
         ("IODM_APP_ID", "app\u20131"),
         ("IODM_ACCESS_TOKEN", "\u201ctoken\u201d"),
@@ -87,6 +94,14 @@ def test_a_pattern_is_answered_with_an_example(monkeypatch):
     monkeypatch.setenv("IODM_MEMORY_LIMIT", "1gb")
     with pytest.raises(SettingsError, match=r"IODM_MEMORY_LIMIT: write it like '1GB'"):
         load_settings()
+
+
+def test_the_largest_values_are_of_use(monkeypatch):
+    monkeypatch.setenv("IODM_RESUME_HOURS", "100000")
+    monkeypatch.setenv("IODM_MEMORY_LIMIT", "9999999.9TiB")
+    settings = load_settings()
+    assert Reading(1, 1, began_at=dt.datetime.now(dt.UTC)).is_younger(settings.resume_hours, dt.datetime.now(dt.UTC))
+    duckdb.connect(config={"memory_limit": settings.memory_limit}).close()
 
 
 def test_the_blanks_and_line_breaks_around_a_value_are_no_part_of_it(monkeypatch):

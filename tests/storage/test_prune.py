@@ -370,4 +370,5 @@ def test_the_command_says_what_it_will_drop_and_asks(store):
     assert left_in(store) == (1, [2])
     done = run(store, "--keep-days", "0", "--yes")
     assert (done.exit_code, done.stdout[:15]) == (0, "Nothing to drop")
-    assert run(store, "--keep-days", "-1").exit_code == 2
+    for days in ("-1", "9999999999"):
+        assert run(store, "--keep-days", days).exit_code == 2
