@@ -6,6 +6,7 @@ retried, or raised as a `PlatformError`. What an attempt means is decided in `ou
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import math
@@ -47,6 +48,7 @@ LOOK_UP_PATIENCE_SECONDS = 30.0
 FIRST_CONTACT_SECONDS = 15.0  # a host that never answered is more likely a wrong address than a passing fault
 THROTTLE_DEADLINE_SECONDS = 900.0
 DEAD_TOKENS_PER_CALL = 5
+POSSIBLE_YEARS = range(1970, 2101)
 
 log = logging.getLogger(__name__)
 
@@ -275,10 +277,12 @@ def _read_until(answer: requests.Response, deadline: float) -> bytes:
 
 
 def _date_of(answer: requests.Response) -> datetime:
-    try:
-        return parsedate_to_datetime(answer.headers["Date"]).astimezone(UTC)
-    except (KeyError, ValueError):
-        return datetime.now(UTC)
+    """The platform's clock; this machine's where it gives none that can be right."""
+    with contextlib.suppress(KeyError, ValueError, OverflowError):
+        date = parsedate_to_datetime(answer.headers["Date"]).astimezone(UTC)
+        if date.year in POSSIBLE_YEARS:
+            return date
+    return datetime.now(UTC)
 
 
 _back_off = tenacity.wait_random_exponential(multiplier=1, max=30)  # full jitter

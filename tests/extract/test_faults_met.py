@@ -1,5 +1,6 @@
 """Every fault of the simulator's plan, once and always, as a whole sync meets it: what is committed, or which error."""
 
+from datetime import UTC, datetime
 from typing import get_args
 
 import pytest
@@ -181,3 +182,22 @@ def test_an_address_that_can_be_no_host_is_not_taken_for_a_fault_of_the_disk(mak
 def test_an_error_of_the_network_is_not_taken_for_one_of_the_disk(error):
     with pytest.raises(error), storage_errors("write to raw/"):
         raise error("lost")
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        "Fri, 31 Dec 9999 23:59:59 -2359",  # no date in UTC
+        "Fri, 31 Dec 9999 23:59:59 GMT",
+        "Mon, 01 Jan 0999 00:00:00 GMT",  # its folder would be synced_date=999-01-01
+        "Wed, 31 Dec 1969 23:59:59 GMT",
+        "soon",
+    ],
+)
+def test_a_date_that_can_not_be_right_is_replaced_by_that_of_this_machine(make_site, monkeypatch, date):
+    monkeypatch.setattr("simulator.platform.http_date", lambda _: date)
+    site = make_site()
+    before = datetime.now(UTC)
+    manifest = site.extract()
+    assert before <= manifest.started_at <= manifest.finished_at <= datetime.now(UTC)
+    assert newest_sync(site.warehouse) == manifest
