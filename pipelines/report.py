@@ -121,14 +121,17 @@ def query(warehouse: Warehouse, sql: str) -> Result:
         connection.execute("set enable_external_access = false")
         try:
             cursor = connection.execute(sql)
-        except duckdb.Error as error:
+            result = result_of(cursor) if cursor else None  # an error may come after the first rows
+        except (duckdb.OutOfMemoryException, duckdb.IOException):
+            raise  # no fault of the query; nor is a damaged block, which is no DatabaseError
+        except duckdb.DatabaseError as error:
             reason = " ".join(str(error).split("LINE ")[0].split())  # without the quoted query and its caret
             raise SettingsError(
                 f"the query failed: {reason}", advice='`iodm sql "show all tables"` lists what there is'
             ) from None
-        if cursor is None:
+        if result is None:
             raise SettingsError("there is no query", advice='`iodm sql "show all tables"` lists what there is')
-        return result_of(cursor)
+        return result
 
 
 def check(warehouse: Warehouse) -> list[CheckResult]:
