@@ -111,7 +111,8 @@ def sql(*, query: str, output_format: str) -> None:
     from pipelines.output import show  # noqa: PLC0415
     from pipelines.report import query as run_query  # noqa: PLC0415
 
-    show(run_query(existing_warehouse(), query), output_format)
+    settings = load_settings()
+    show(run_query(existing_warehouse(settings), query, settings.memory_limit), output_format)
 
 
 @click.command()

@@ -109,14 +109,14 @@ def device_history(warehouse: Warehouse, device_id: str) -> Result:
         return result_of(connection.execute("from marts.device_history($device_id)", {"device_id": device_id}))
 
 
-def query(warehouse: Warehouse, sql: str) -> Result:
-    """Run one query on the published file.
+def query(warehouse: Warehouse, sql: str, memory_limit: str | None = None) -> Result:
+    """Run one query on the published file; what needs more than the memory limit goes to disk.
 
     Raises:
         SettingsError: the query is wrong.
-        StorageError: nothing is published.
+        StorageError: nothing is published, the file can't be read, or the memory does not suffice.
     """
-    with open_published(warehouse) as connection:
+    with open_published(warehouse, memory_limit) as connection:
         connection.execute("set autoinstall_known_extensions = false")
         connection.execute("set enable_external_access = false")
         try:

@@ -1,7 +1,11 @@
 """Questions to the published file: what is wrong with one is said of it, and of nothing else."""
 
-import pytest
+from pathlib import Path
 
+import pytest
+from click.testing import CliRunner
+
+from pipelines.cli import cli
 from pipelines.errors import SettingsError, StorageError
 from pipelines.report import query
 from support.records import Store, record
@@ -15,6 +19,19 @@ def one_task(tmp_path_factory):
     store = Store(tmp_path_factory.mktemp("one_task"))
     store.apply([record("a")])
     return store
+
+
+@pytest.fixture
+def ask(one_task, monkeypatch):
+    """Runs a command on that task, and gives what it prints."""
+    monkeypatch.setenv("IODM_WAREHOUSE", str(one_task.warehouse.root))
+
+    def run(*arguments):
+        done = CliRunner().invoke(cli, arguments, catch_exceptions=False, standalone_mode=False)
+        assert not done.exit_code
+        return done.stdout
+
+    return run
 
 
 @pytest.mark.parametrize(
@@ -51,3 +68,20 @@ def test_a_block_that_is_damaged_is_no_fault_of_the_query(one_task, tmp_path):
     file.write_bytes(content)
     with pytest.raises(StorageError, match="can't be read"):
         query(store.warehouse, "from core.operations")
+
+
+def test_a_query_has_the_memory_of_the_settings_and_spills_beside_nothing_that_is_served(one_task, ask, monkeypatch):
+    monkeypatch.setenv("IODM_MEMORY_LIMIT", "64MiB")
+    sql = "select current_setting('memory_limit') as memory, current_setting('temp_directory') as folder"
+    _, answer = ask("sql", sql, "--format", "csv").splitlines()
+    memory, folder = answer.split(",")
+    assert memory == "64.0 MiB"
+    assert not Path(folder).is_relative_to(one_task.warehouse.root)
+
+
+def test_a_query_that_needs_more_memory_names_the_setting(ask, monkeypatch):
+    monkeypatch.setenv("IODM_MEMORY_LIMIT", "20MB")
+    with pytest.raises(StorageError, match="out of memory") as caught:
+        ask("sql", "select len(list(number order by hash(number))) from range(10_000_000) as numbers(number)")
+    assert "IODM_MEMORY_LIMIT" in caught.value.advice
+    assert caught.value.exit_code == 4
