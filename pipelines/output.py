@@ -6,11 +6,15 @@ import csv
 import json
 import math
 import sys
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -21,7 +25,10 @@ if TYPE_CHECKING:  # who only prints a report need not load what makes calls
     from pipelines.extract.forecast import Forecast
     from pipelines.platform.quota import Quota
 
+UNFOLDED = 10_000  # no terminal is so wide
+NARROWEST = 6  # folded to less than this, a text can't be read
 LARGE = 1_000  # from here on a number is shown without decimals
+_NUMBERS = (int, float, Decimal)
 _PERCENT = ("rate", "lower", "upper", "share", "limit", "centre")
 
 
@@ -128,19 +135,66 @@ def _compare(known: int, there: int | None) -> str:
 
 
 def _show_table(result: Result) -> None:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for index, name in enumerate(result.columns):
-        is_number = any(isinstance(row[index], int | float) for row in result.rows)
-        header = Text(name.replace("_", " "))  # as it is: rich would read `[old]` and `:car:` as orders
-        table.add_column(header, justify="right" if is_number else "left", overflow="fold")
-    for row in result.rows:
-        table.add_row(*(Text(_cell(name, value)) for name, value in zip(result.columns, row, strict=True)))
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 10_000)  # a pipe has no width to fold to
-    with console.capture() as text:  # rich would exit where nobody reads on
-        console.print(table)
-    click.echo(text.get(), nl=False)
+    width = Console().width if sys.stdout.isatty() else UNFOLDED  # a pipe has no width to fold to
+    click.echo(table_text(result, width), nl=False)  # rich would exit where nobody reads on
     if not result.rows:
         click.echo("No rows.", err=True)
+
+
+def table_text(result: Result, width: int) -> str:
+    """Rows as a table of at most this width, in which texts fold and numbers do not; where they don't fit, unfolded."""
+    columns = [
+        _Column(
+            name.replace("_", " "),
+            [_cell(name, row[index]) for row in result.rows],
+            is_number=any(isinstance(row[index], _NUMBERS) for row in result.rows),
+            is_whole=any(isinstance(row[index], (*_NUMBERS, date)) for row in result.rows),
+        )
+        for index, name in enumerate(result.columns)
+    ]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    widths = _folded(columns, width)
+    if widths:
+        table.padding = 0
+    fixed: Sequence[int | None] = widths or [None] * len(columns)
+    for column, column_width in zip(columns, fixed, strict=True):
+        header = Text(column.header)  # as it is: rich would read `[old]` and `:car:` as orders
+        table.add_column(header, justify="right" if column.is_number else "left", overflow="fold", width=column_width)
+    for cells in zip(*(column.cells for column in columns), strict=True):
+        table.add_row(*map(Text, cells))
+    console = Console(highlight=False, width=width if widths else UNFOLDED)
+    with console.capture() as text:
+        console.print(table)
+    return text.get()
+
+
+@dataclass(frozen=True)
+class _Column:
+    header: str
+    cells: list[str]
+    is_number: bool
+    is_whole: bool
+
+    def folded_to(self, narrow: int) -> int:
+        """Its width where words of the header, and texts, fold to so many characters."""
+        cells = _length(self.cells)
+        return max(cells if self.is_whole else min(cells, narrow), min(_length(self.header.split()), narrow), 1)
+
+
+def _folded(columns: list[_Column], width: int) -> list[int] | None:
+    """The widths of columns that are folded as little as need be; None where nothing need be, or nothing helps."""
+    unfolded = sum(max(_length(column.cells), _length([column.header])) for column in columns)
+    if unfolded + 3 * len(columns) <= width:  # two blanks and a separator
+        return None
+    for narrow in range(width, NARROWEST - 1, -1):
+        widths = [column.folded_to(narrow) for column in columns]
+        if sum(widths) + len(columns) < width:  # a separator each, and one more
+            return widths
+    return None
+
+
+def _length(texts: list[str]) -> int:
+    return max((cell_len(line) for text in texts for line in text.splitlines()), default=0)
 
 
 def _cell(name: str, value: Any) -> str:  # noqa: ANN401 - whatever a query selects

@@ -5,8 +5,11 @@ import json
 
 import click
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
 
-from pipelines.output import show
+from pipelines.output import UNFOLDED, show, table_text
 from pipelines.report import Result
 
 
@@ -39,6 +42,39 @@ def test_numbers_keep_the_digits_that_count(capsys):
     for name, (value, shown) in values.items():
         show(Result([name], [(value,)]), "table")
         assert capsys.readouterr().out.split()[-1] == shown
+
+
+def test_at_a_terminal_texts_and_headers_fold_and_numbers_do_not():
+    names = ["manufacturer_name", "model", "device_type", "operations", "finished", "success_rate", "clustered_lower"]
+    row = ("Gastronic", "Lumen 4+", "StreetLight", 1846, 12633, 0.977, 0.973)
+    shown = table_text(Result(names, [row] * 2), 80)
+    assert max(map(len, shown.splitlines())) <= 80
+    assert shown.count("1,846   12,633") == shown.count("97.7%") == 2
+    shown = table_text(Result(["word", "number"], [("x" * 100, 12345678)]), 40)
+    assert max(map(len, shown.splitlines())) <= 40
+    assert shown.count("x") == 100
+    assert "12,345,678" in shown
+
+
+def test_a_table_that_can_not_fit_a_terminal_is_as_wide_as_through_a_pipe():
+    names = [f"measure_{number}" for number in range(30)]
+    result = Result(names, [tuple(range(1000, 1030))])
+    assert table_text(result, 80) == table_text(result, UNFOLDED)
+    assert all(f"{number:,}" in table_text(result, 80) for number in range(1000, 1030))
+
+
+@given(
+    st.lists(
+        st.tuples(st.text("水ab ", max_size=30), st.integers(), st.dates(), st.text("xyz", max_size=9)), max_size=5
+    ),
+    st.integers(1, 100),
+)
+def test_at_any_width_a_table_has_every_character_and_every_number_in_one_piece(rows, width):
+    result = Result(["name", "number_of_them", "created_date", "verdict"], rows)
+    shown, unfolded = table_text(result, width), table_text(result, UNFOLDED)
+    assert sorted("".join(shown.replace("─", "").split())) == sorted("".join(unfolded.replace("─", "").split()))
+    assert all(f"{number:,}" in shown and str(day) in shown for _, number, day, _ in rows)
+    assert shown == unfolded or max(map(cell_len, shown.splitlines())) <= width
 
 
 def test_json_has_null_where_it_has_no_number(capsys):
