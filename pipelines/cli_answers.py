@@ -185,7 +185,7 @@ def show_origin(title: str, snapshot: dict[str, Any], held: dict[str, Any] | Non
     title, tasks = (f"{title}, {window}", "upgrade tasks in the file") if window else (title, "upgrade tasks")
     click.echo(
         f"{title}: {snapshot['operations']:,} {tasks}, observed {snapshot['observed_at']} UTC, "
-        f"{snapshot['grade']}, target {snapshot['target_success_rate']:.0%}"
+        f"{snapshot['grade']}, target {100 * snapshot['target_success_rate']:.12g}%"
     )
 
 

@@ -85,3 +85,12 @@ def test_a_query_that_needs_more_memory_names_the_setting(ask, monkeypatch):
         ask("sql", "select len(list(number order by hash(number))) from range(10_000_000) as numbers(number)")
     assert "IODM_MEMORY_LIMIT" in caught.value.advice
     assert caught.value.exit_code == 4
+
+
+@pytest.mark.parametrize(("target", "shown"), [(0.95, "95%"), (0.995, "99.5%"), (0.975, "97.5%"), (0.07, "7%")])
+def test_a_report_says_its_target_as_it_was_set(tmp_path, monkeypatch, target, shown):
+    store = Store(tmp_path, target_success_rate=target)
+    store.apply([record("a")])
+    monkeypatch.setenv("IODM_WAREHOUSE", str(store.warehouse.root))
+    done = CliRunner().invoke(cli, ["report", "--by", "day"], catch_exceptions=False)
+    assert f", target {shown}\n" in done.stdout
