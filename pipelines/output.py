@@ -52,13 +52,21 @@ def show(result: Result, output_format: str) -> None:
 
 
 def _as_json(value: Any) -> Any:  # noqa: ANN401 - whatever a query gives
-    """Null for a number that JSON has no word for; anything else as it is."""
+    """What JSON has words for, however deep: decimals are numbers, keys are texts, what is no finite number is null."""
+    if isinstance(value, dict):
+        return {key if isinstance(key, int | float) else str(key): _as_json(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_json(each) for each in value]
+    if isinstance(value, Decimal):
+        return float(value)
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _as_text(value: Any) -> Any:  # noqa: ANN401 - whatever a query gives
     """A struct, map or list as JSON, for a CSV cell; anything else as it is."""
-    return json.dumps(value, default=str, ensure_ascii=False) if isinstance(value, dict | list) else value
+    if isinstance(value, dict | list | tuple):
+        return json.dumps(_as_json(value), default=str, ensure_ascii=False)
+    return value
 
 
 def plan_lines(forecast: Forecast, quota: Quota) -> list[str]:
@@ -212,7 +220,7 @@ def _cell(name: str, value: Any) -> str:  # noqa: ANN401 - whatever a query sele
 def _float(name: str, value: float) -> str:
     if not math.isfinite(value):
         return str(value)
-    if name.endswith("_seconds"):
+    if name.endswith("_seconds") and abs(value) <= timedelta.max.days * 86_400:
         return str(timedelta(seconds=round(value)))
     if abs(value) <= 1 and (name.endswith(_PERCENT) or name.startswith(("rate_", "share_"))):
         return f"{value:.1%}"

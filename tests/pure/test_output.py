@@ -2,6 +2,8 @@
 
 import csv
 import json
+from datetime import date, datetime
+from decimal import Decimal
 
 import click
 import pytest
@@ -38,6 +40,7 @@ def test_numbers_keep_the_digits_that_count(capsys):
         "success_rate": (0.98765, "98.8%"),
         "spread": (0.123456, "0.1235"),
         "duration_seconds": (3661.0, "1:01:01"),
+        "wait_seconds": (1e15, "1,000,000,000,000,000"),
     }
     for name, (value, shown) in values.items():
         show(Result([name], [(value,)]), "table")
@@ -80,6 +83,32 @@ def test_at_any_width_a_table_has_every_character_and_every_number_in_one_piece(
 def test_json_has_null_where_it_has_no_number(capsys):
     show(Result(["mean", "top"], [(float("nan"), float("inf")), (1.5, 2)]), "json")
     assert json.loads(capsys.readouterr().out) == [{"mean": None, "top": None}, {"mean": 1.5, "top": 2}]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({date(2026, 3, 1): 2, date(2026, 3, 2): 1}, {"2026-03-01": 2, "2026-03-02": 1}),
+        ({1: True, False: None}, {"1": True, "false": None}),
+        ([1.5, float("nan"), {"top": float("-inf")}], [1.5, None, {"top": None}]),
+        ((1, Decimal("2.25")), [1, 2.25]),
+        ([datetime.fromisoformat("2026-03-01T12:00:00")], ["2026-03-01 12:00:00"]),
+    ],
+)
+def test_maps_lists_and_structs_are_valid_json_however_deep(capsys, value, expected):
+    def refused(word):
+        raise AssertionError(word)
+
+    show(Result(["value"], [(value,)]), "json")
+    assert json.loads(capsys.readouterr().out, parse_constant=refused) == [{"value": expected}]
+    show(Result(["value"], [(value,)]), "csv")
+    _, [cell] = csv.reader(capsys.readouterr().out.splitlines())
+    assert json.loads(cell, parse_constant=refused) == expected
+
+
+def test_decimals_are_numbers_in_json(capsys):
+    show(Result(["mean"], [(Decimal("1.50"),)]), "json")
+    assert json.loads(capsys.readouterr().out) == [{"mean": 1.5}]
 
 
 def test_json_loses_no_column_of_two_with_the_same_name(capsys):
