@@ -103,7 +103,17 @@ def status(*, as_json: bool) -> None:
         click.echo(f"{name:<18} {text}")
 
 
-@click.command()
+class _Query(click.Command):
+    """Takes a query that begins with a comment for no option: such a one has a line break."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As of any command, the comment behind a blank."""
+        return super().parse_args(
+            ctx, [f" {text}" if text.startswith("--") and "\n" in text else text for text in args]
+        )
+
+
+@click.command(cls=_Query)
 @click.argument("query", callback=utf_8)
 @format_option
 def sql(*, query: str, output_format: str) -> None:

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from pipelines.cli import cli
 from pipelines.errors import SettingsError, StorageError
+from pipelines.models import load
 from pipelines.report import query
 from support.records import Store, record
 
@@ -53,6 +55,30 @@ def test_an_error_of_a_query_is_told_as_one_also_after_its_first_rows(one_task, 
 def test_no_query_is_said_to_be_none(one_task, sql):
     with pytest.raises(SettingsError, match="there is no query"):
         query(one_task.warehouse, sql)
+
+
+@pytest.mark.parametrize("options", [[], ["--format", "json"], ["--format=csv"]])
+@pytest.mark.parametrize("check", ["statuses_are_known", "counters_add_up"])
+def test_a_query_may_begin_with_a_comment(ask, options, check):
+    query = load("checks")[check].sql
+    assert query.startswith("-- ")
+    without_comments = "\n".join(line for line in query.splitlines() if not line.startswith("--"))
+    expected = ask("sql", without_comments, *options)
+    assert ask("sql", query, *options) == ask("sql", *options, query) == ask("sql", *options, "--", query) == expected
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--fromat", "json", "select 1"],
+        ["select 1", "--fromat", "json"],
+        ["--fromat=json", "-- all of it\nselect 1"],
+        ["--fromat"],
+    ],
+)
+def test_a_misspelt_option_is_no_query(ask, arguments):
+    with pytest.raises(click.NoSuchOption, match="--fromat"):
+        ask("sql", *arguments)
 
 
 def test_a_block_that_is_damaged_is_no_fault_of_the_query(one_task, tmp_path):
