@@ -85,7 +85,9 @@ def report(
         write_page(make_page(existing_warehouse(), since, until), html_file)
         click.echo(f"Wrote {html_file.absolute()}: open it in a browser; it needs no network.")
         return
-    show_report(existing_warehouse(), mart or f"success_by_{by or 'model'}", since, until, output_format)
+    if mart is None:
+        mart = f"success_by_{by or 'model'}"
+    show_report(existing_warehouse(), mart, since, until, output_format)
 
 
 @click.command()

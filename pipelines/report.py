@@ -78,8 +78,8 @@ def rows_of(
     """
     windowed = {name: model for name, model in load("marts").items() if model.has_window}
     if mart not in windowed:
-        others = {"data_quality", *(name for name, model in load("marts").items() if model.is_relation)}
-        hint = f'`iodm sql "from marts.{mart}"` shows that mart. ' if mart in others else ""
+        command = _command_for(mart)
+        hint = f"`{command}` shows that mart. " if command else ""
         raise SettingsError(f"there is no report {mart!r}", advice=f"{hint}Reports are {', '.join(windowed)}")
     model = windowed[mart]
     with open_published(warehouse) as connection:
@@ -97,6 +97,17 @@ def rows_of(
     return Result(
         [result.columns[index] for index in kept], [tuple(row[index] for index in kept) for row in result.rows]
     )
+
+
+def _command_for(mart: str) -> str | None:
+    """What shows a mart that is no report; None where there is no such mart."""
+    if mart == "device_history":
+        return "iodm report --device ID"
+    model = load("marts").get(mart)
+    if model is None and mart != "data_quality":
+        return None
+    by_task = "(false)" if model and not model.is_relation else ""
+    return f'iodm sql "from marts.{mart}{by_task}"'
 
 
 def device_history(warehouse: Warehouse, device_id: str) -> Result:

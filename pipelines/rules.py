@@ -80,9 +80,12 @@ def parse_rule(text: str) -> Rule:
 
 
 def _share(text: str, found: re.Match[str]) -> float:
-    share = Decimal(found["number"]) / (100 if found["percent"] else 1)  # a decimal: 12.3 % is 0.123, not almost
+    number = Decimal(found["number"])
+    share = number / (100 if found["percent"] else 1)  # a decimal: 12.3 % is 0.123, not almost
     if share > 1:
-        raise _no_rule(text, f"no rate is above 1; {found['number']} percent is written {found['number']}%")
+        is_meant_as_percent = not found["percent"] and number <= 100
+        hint = f"; {number} percent is written {number}%" if is_meant_as_percent else ""
+        raise _no_rule(text, f"no rate is above 1{hint}")
     return float(share)
 
 

@@ -74,6 +74,13 @@ def test_what_is_no_rule_is_refused_with_the_reason_and_what_can_be_written(text
     assert caught.value.exit_code == 2
 
 
+@pytest.mark.parametrize("text", ["failure_rate > 110%", "failure_rate > 110", "hawkbit 100.5%", "aws 200 after 50"])
+def test_no_percentage_above_100_is_advised(text):
+    with pytest.raises(SettingsError) as caught:
+        parse_rule(text)
+    assert caught.value.message.endswith("no rate is above 1")
+
+
 @given(
     measure=st.sampled_from(MEASURES),
     includes=st.booleans(),

@@ -1,5 +1,6 @@
 """Questions to the published file: what is wrong with one is said of it, and of nothing else."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -11,8 +12,7 @@ from pipelines.errors import SettingsError, StorageError
 from pipelines.models import load
 from pipelines.report import query
 from support.records import Store, record
-
-pytestmark = pytest.mark.usefixtures("few_reports")
+from support.reports import only_reports
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,27 @@ def test_a_query_that_needs_more_memory_names_the_setting(ask, monkeypatch):
 @pytest.mark.parametrize(("target", "shown"), [(0.95, "95%"), (0.995, "99.5%"), (0.975, "97.5%"), (0.07, "7%")])
 def test_a_report_says_its_target_as_it_was_set(tmp_path, monkeypatch, target, shown):
     store = Store(tmp_path, target_success_rate=target)
-    store.apply([record("a")])
+    with only_reports("snapshot", "success_by_day"):
+        store.apply([record("a")])
     monkeypatch.setenv("IODM_WAREHOUSE", str(store.warehouse.root))
     done = CliRunner().invoke(cli, ["report", "--by", "day"], catch_exceptions=False)
     assert f", target {shown}\n" in done.stdout
+
+
+@pytest.mark.parametrize("mart", ["", "nothing"])
+def test_a_report_that_there_is_not_is_refused(ask, mart):
+    with pytest.raises(SettingsError, match=f"there is no report '{mart}'") as caught:
+        ask("report", "--mart", mart)
+    assert caught.value.advice.startswith("Reports are ")
+
+
+def test_of_every_mart_that_is_no_report_it_is_said_how_to_see_it(ask):
+    others = [name for name, model in load("marts").items() if not model.has_window]
+    assert {"snapshot", "rollouts", "rollout_courses", "device_history"} <= set(others)
+    for mart in [*others, "data_quality"]:
+        with pytest.raises(SettingsError, match=f"there is no report '{mart}'") as caught:
+            ask("report", "--mart", mart)
+        command = caught.value.advice.split("`")[1]
+        arguments = shlex.split(command.replace(" ID", " a-device"))
+        assert arguments.pop(0) == "iodm"
+        ask(*arguments)
