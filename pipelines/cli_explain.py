@@ -130,14 +130,16 @@ def _show_history(history: TaskHistory, output_format: str) -> None:
 
 
 def _show_values(title: str, values: dict[str, Any] | None) -> None:
+    from pipelines.output import visible  # noqa: PLC0415
+
     if values is None:
         return
     click.echo(f"\n{title}:")
     for name, value in values.items():
         if name == "record":
-            click.echo(json.dumps(_parsed(value), indent=2, ensure_ascii=False))
+            click.echo(visible(json.dumps(_parsed(value), indent=2, ensure_ascii=False)))
         elif value is not None:
-            click.echo(f"  {name:<20} {value}")
+            click.echo(f"  {name:<20} {visible(str(value))}")
 
 
 def _say_snapshot(snapshot: dict[str, Any]) -> None:

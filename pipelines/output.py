@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ UNFOLDED = 10_000  # no terminal is so wide
 NARROWEST = 6  # folded to less than this, a text can't be read
 LARGE = 1_000  # from here on a number is shown without decimals
 _NUMBERS = (int, float, Decimal)
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _PERCENT = ("rate", "lower", "upper", "share", "limit", "centre")
 
 
@@ -153,7 +155,7 @@ def table_text(result: Result, width: int) -> str:
     """Rows as a table of at most this width, in which texts fold and numbers do not; where they don't fit, unfolded."""
     columns = [
         _Column(
-            name.replace("_", " "),
+            visible(name.replace("_", " ")),
             [_cell(name, row[index]) for row in result.rows],
             is_number=any(isinstance(row[index], _NUMBERS) for row in result.rows),
             is_whole=any(isinstance(row[index], (*_NUMBERS, date)) for row in result.rows),
@@ -214,7 +216,12 @@ def _cell(name: str, value: Any) -> str:  # noqa: ANN401 - whatever a query sele
         return f"{value:,}"
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S}"
-    return str(value)
+    return visible(str(value))
+
+
+def visible(text: str) -> str:
+    r"""Text for a terminal, which would obey control characters: all but tabs and line breaks as in `\x1b`."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def _float(name: str, value: float) -> str:

@@ -1,6 +1,7 @@
 """Rows as CSV, which programs read back, and as a table, which people read."""
 
 import csv
+import io
 import json
 from datetime import date, datetime
 from decimal import Decimal
@@ -30,6 +31,21 @@ def test_a_table_shows_texts_as_they_are(capsys):
     header, _, *cells = [line.strip() for line in capsys.readouterr().out.splitlines() if line.strip()]
     assert header == "[model]"
     assert cells == texts
+
+
+def test_a_table_shows_control_characters_and_csv_and_json_keep_them(capsys):
+    text = "\x1b[31mred\x07\x7f\x9b0m 水\u00a0"
+    result = Result([f"model{text}"], [(text,)])
+    show(result, "table")
+    shown = capsys.readouterr().out
+    assert shown.count(r"\x1b[31mred\x07\x7f\x9b0m 水") == 2
+    assert all(character.isprintable() or character in "\n\u00a0" for character in shown)
+    show(result, "json")
+    assert json.loads(capsys.readouterr().out) == result.dicts()
+    show(result, "csv")
+    assert list(csv.DictReader(io.StringIO(capsys.readouterr().out, newline=""))) == result.dicts()
+    show(Result(["lines"], [("a\tb\nc\rd",)]), "table")
+    assert capsys.readouterr().out.split()[-3:] == ["a", "b", r"c\x0dd"]
 
 
 def test_numbers_keep_the_digits_that_count(capsys):

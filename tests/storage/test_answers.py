@@ -140,3 +140,14 @@ def test_of_every_mart_that_is_no_report_it_is_said_how_to_see_it(ask):
         arguments = shlex.split(command.replace(" ID", " a-device"))
         assert arguments.pop(0) == "iodm"
         ask(*arguments)
+
+
+def test_a_task_that_is_explained_has_no_control_character(tmp_path, monkeypatch):
+    store = Store(tmp_path)
+    with only_reports("snapshot"):
+        store.apply([record("a", targets={"model": "\x1b[2J\x9b2J"})])
+    monkeypatch.setenv("IODM_WAREHOUSE", str(store.warehouse.root))
+    done = CliRunner().invoke(cli, ["explain", "--record", "a"], catch_exceptions=False)
+    assert r"\x1b[2J\x9b2J" in done.stdout  # as a value
+    assert r"\u001b[2J\x9b2J" in done.stdout  # in its record
+    assert all(character.isprintable() or character == "\n" for character in done.stdout)
