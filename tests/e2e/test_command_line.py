@@ -218,10 +218,16 @@ def test_after_a_kill_the_next_sync_works_as_if_nothing_had_been(iodm, simulator
     if is_known:
         assert served(iodm) == before
     simulator.set_faults([])
-    if not is_known:
-        assert "goes on from row" in iodm.ok("plan")
-    assert json.loads(iodm.ok("sync", "--json"))["sync_id"] == 2
+    assert json.loads(iodm.ok("sync", "--json"))["sync_id"] == (2 if is_known else 1)
     assert json.loads(iodm.ok("status", "--json"))["rows"]["operations"] == 450
+
+
+def test_a_plan_knows_of_a_sync_that_was_interrupted(iodm, simulator):
+    simulator.set_faults([Fault("html_403", Match(kind="list", first=4), times=1)])
+    iodm.fails(3, "sync")
+    simulator.set_faults([])
+    assert "goes on from row" in iodm.ok("plan")
+    assert json.loads(iodm.ok("sync", "--json"))["sync_id"] == 2
 
 
 def test_no_output_and_no_file_shows_the_secret_or_a_token(iodm, simulator):
