@@ -6,7 +6,6 @@ retried, or raised as a `PlatformError`. What an attempt means is decided in `ou
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import math
@@ -15,7 +14,6 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from urllib.parse import quote
 
 import msgspec
@@ -29,7 +27,7 @@ from pipelines.platform.quota import Quota
 from pipelines.platform.refusals import gave_up, refused
 from pipelines.platform.structures import Page, decode_page, decode_record
 from pipelines.platform.tokens import Grant, Tokens
-from pipelines.platform.transport import open_transport, prepare
+from pipelines.platform.transport import date_of, open_transport, prepare, read_body
 from pipelines.settings import Settings, require_platform
 
 LIST_PATH = "/iodm/northbound/v1.5.0/operations"
@@ -48,7 +46,6 @@ LOOK_UP_PATIENCE_SECONDS = 30.0
 FIRST_CONTACT_SECONDS = 15.0  # a host that never answered is more likely a wrong address than a passing fault
 THROTTLE_DEADLINE_SECONDS = 900.0
 DEAD_TOKENS_PER_CALL = 5
-POSSIBLE_YEARS = range(1970, 2101)
 
 log = logging.getLogger(__name__)
 
@@ -240,11 +237,11 @@ class Client:
             try:
                 request = prepare(method, f"{self._settings.base_url}{path}", headers, data)
                 with self._transport(request) as answer:
-                    body = _read_until(answer, deadline)
+                    body = read_body(answer, deadline)
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
                 return None, b"", datetime.now(UTC), interpret(None, b"", error)
         self._has_answered.set()
-        return answer.status_code, body, _date_of(answer), interpret(answer.status_code, body)
+        return answer.status_code, body, date_of(answer), interpret(answer.status_code, body)
 
     def _must_give_up(self, state: tenacity.RetryCallState, started: float, patience_seconds: float) -> bool:
         failure = state.outcome.exception() if state.outcome else None
@@ -264,25 +261,6 @@ class Client:
 
 def _decode_grant(body: bytes) -> Grant:
     return msgspec.json.decode(body, type=Grant, strict=False)
-
-
-def _read_until(answer: requests.Response, deadline: float) -> bytes:
-    """The whole body; a server that sends a byte now and then is a time-out too."""
-    chunks = []
-    while chunk := answer.raw.read1(1 << 20, decode_content=True):
-        chunks.append(chunk)
-        if time.monotonic() > deadline:
-            raise requests.ReadTimeout("the body took longer than IODM_TIMEOUT_SECONDS")
-    return b"".join(chunks)
-
-
-def _date_of(answer: requests.Response) -> datetime:
-    """The platform's clock; this machine's where it gives none that can be right."""
-    with contextlib.suppress(KeyError, ValueError, OverflowError):
-        date = parsedate_to_datetime(answer.headers["Date"]).astimezone(UTC)
-        if date.year in POSSIBLE_YEARS:
-            return date
-    return datetime.now(UTC)
 
 
 _back_off = tenacity.wait_random_exponential(multiplier=1, max=30)  # full jitter

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import ssl
+import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import requests
@@ -15,6 +19,7 @@ from pipelines.settings import Settings
 
 CONNECT_TIMEOUT_SECONDS = 10.0
 POOL_SIZE = 8
+POSSIBLE_YEARS = range(1970, 2101)
 
 
 class _NamedHostAdapter(HTTPAdapter):
@@ -68,6 +73,25 @@ def prepare(
     if data is not None:
         request.prepare_body(data, None)
     return request
+
+
+def read_body(answer: requests.Response, deadline: float) -> bytes:
+    """The whole body, until a moment of the monotonic clock: a byte now and then is a time-out too."""
+    chunks = []
+    while chunk := answer.raw.read1(1 << 20, decode_content=True):
+        chunks.append(chunk)
+        if time.monotonic() > deadline:
+            raise requests.ReadTimeout("the body took longer than IODM_TIMEOUT_SECONDS")
+    return b"".join(chunks)
+
+
+def date_of(answer: requests.Response) -> datetime:
+    """The platform's clock; this machine's where it gives none that can be right."""
+    with contextlib.suppress(KeyError, ValueError, OverflowError):
+        date = parsedate_to_datetime(answer.headers["Date"]).astimezone(UTC)
+        if date.year in POSSIBLE_YEARS:
+            return date
+    return datetime.now(UTC)
 
 
 def _client_certificate(settings: Settings) -> str | tuple[str, str] | None:
