@@ -1,8 +1,9 @@
-"""`iodm report` as a user runs it: formats, windows, names, and where the page goes."""
+"""`iodm report` and `iodm sql` as a user runs them: formats, windows, names, where the page goes, what a query may."""
 
 import csv
 import io
 import json
+from pathlib import Path
 
 import pytest
 
@@ -73,3 +74,37 @@ def test_a_page_that_can_not_be_written_there_can_be_written_elsewhere(synced):
     line = synced.fails(4, "report", "--html", "/sys/page.html")
     assert "another folder" in line
     assert "IODM_WAREHOUSE" not in line
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "create table x as select 1",
+        "delete from core.operations",
+        "attach '/tmp/other.duckdb'",
+        "copy (select 1) to '/tmp/iodm-escape.csv'",
+        "select * from read_csv('/etc/passwd')",
+        "select * from '/etc/passwd'",
+        "set enable_external_access = true",
+        "install httpfs",
+        "selec 1",
+    ],
+)
+def test_a_query_can_not_write_nor_read_other_files(synced, query):
+    before = synced.served()
+    assert "query" in synced.fails(2, "sql", query)
+    assert synced.served() == before
+    assert not Path("/tmp/iodm-escape.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["sql", "select '\udcff'"],
+        ["report", "--device", "\udcff"],
+        ["explain", "--mart", "success_by_model", "--where", "model = '\udcff'"],
+        ["explain", "--record", "\udcff"],
+    ],
+)
+def test_text_that_is_no_utf_8_is_refused_by_name(synced, command):
+    assert "UTF-8" in synced.fails(2, *command)

@@ -192,8 +192,8 @@ def test_success_overall_adds_up_every_task_and_of_none_it_says_nothing(fleet):
 
 def test_every_mart_is_tested():
     """Roll-ups and what they are made of here, the others in files of their own, which name them."""
-    files = ("test_courses.py", "test_outliers.py", "test_backtest.py")
-    elsewhere = "".join((Path(__file__).parent / name).read_text() for name in files)
+    about = ("courses", "equal_age", "stalled_operations", "outliers", "backtest")
+    elsewhere = "".join((Path(__file__).parent / f"test_{name}.py").read_text() for name in about)
     named = {name for name in load("marts") if f"marts.{name}" in elsewhere}
     assert {*DIMENSIONS, "success_overall", "operation_outcomes", "snapshot", *named} == set(load("marts"))
 

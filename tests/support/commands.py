@@ -26,6 +26,11 @@ class Iodm:
         plain = {name: value for name, value in os.environ.items() if not name.startswith("IODM_")}
         return plain | {name: str(value) for name, value in (self.settings | settings).items() if value is not None}
 
+    def served(self) -> tuple[Path, bytes]:
+        """The served file and its content."""
+        file = (self.folder / "warehouse" / "iodm.duckdb").resolve()
+        return file, file.read_bytes()
+
     def start(self, *arguments: str, **settings: Any) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [IODM, *arguments],

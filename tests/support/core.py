@@ -43,6 +43,16 @@ SYNC = {
 COUNTERS = ("wait", "processing", "success", "fail", "stop", "timeout")
 
 
+def at(text):
+    """A moment; a time alone is one of the first day."""
+    return dt.datetime.fromisoformat(f"2026-03-01 {text}" if len(text) <= 8 else text)
+
+
+def hours(*numbers):
+    """These hours of the first day as times of syncs; more than 24 reach into the next days."""
+    return [at("00:00:00") + dt.timedelta(hours=number) for number in numbers]
+
+
 class Core:
     """Core tables without the promises of the pipeline: a check must be able to find what should not be."""
 
