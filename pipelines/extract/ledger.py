@@ -19,7 +19,7 @@ from pipelines.extract.plan import Knowledge
 from pipelines.extract.raw import Met, StoredPage
 from pipelines.sql_text import scalar
 
-BUFFERED_RECORDS = 25_000
+BUFFERED_RECORDS = 10_000
 
 FOLDED = "case lower(trim({0})) when 'fail' then 'failed' else coalesce(lower(trim({0})), '') end"
 TIME = "try_strptime({}, '%Y%m%dT%H%M%SZ')"

@@ -205,18 +205,9 @@ class Client:
         with_token: bool,  # noqa: FBT001 - tenacity passes it on by place
     ) -> Reply:
         token = self._tokens.current() if with_token else None
-        status, body, observed_at, response = self._send(method, path, data, token)
-        page = Page([], None, None, None)
-        if status == 200 and response.error_code is None:
-            try:
-                parsed = parse(body)
-            except ValueError as error:
-                if response.outcome is Outcome.OK:
-                    response = Response(Outcome.PASSING_FAULT, f"a body that can't be read ({error})"[:200])
-            else:
-                response = Response(Outcome.OK)
-                page = parsed if isinstance(parsed, Page) else page
+        status, body, observed_at, response = self._send(method, path, data, token, parse)
         if response.outcome in {Outcome.OK, Outcome.GONE, Outcome.BEYOND_LIMIT}:
+            page = response.content if isinstance(response.content, Page) else Page([], None, None, None)
             return Reply(path, response.outcome, observed_at, body, page)
         if response.outcome is Outcome.TOKEN_DEAD and token is not None:
             self._tokens.replace(token)
@@ -225,7 +216,12 @@ class Client:
         raise _AttemptFailedError(response)
 
     def _send(
-        self, method: str, path: str, data: Mapping[str, str] | str | None, token: str | None
+        self,
+        method: str,
+        path: str,
+        data: Mapping[str, str] | str | None,
+        token: str | None,
+        parse: Callable[[bytes], object],
     ) -> tuple[int | None, bytes, datetime, Response]:
         headers = {**HEADERS, "app_key": self._settings.app_id or ""}
         if token is not None:
@@ -241,7 +237,7 @@ class Client:
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
                 return None, b"", datetime.now(UTC), interpret(None, b"", error)
         self._has_answered.set()
-        return answer.status_code, body, date_of(answer), interpret(answer.status_code, body)
+        return answer.status_code, body, date_of(answer), interpret(answer.status_code, body, parse=parse)
 
     def _must_give_up(self, state: tenacity.RetryCallState, started: float, patience_seconds: float) -> bool:
         failure = state.outcome.exception() if state.outcome else None

@@ -1,18 +1,22 @@
 """What a response means, decided in one pure function over (status, body, exception).
 
 The platform's status codes mislead: a dead token and throttling are both HTTP 403, and any body with an `error_code`
-is an error, also on HTTP 200. So the `error_code` decides, and the status only where there is none.
+is an error, also on HTTP 200. So the `error_code` decides, and the status only where there is none. Who reads a body on
+HTTP 200 looks for it while it reads: to search a page for it first would take a thirtieth of a crawl.
 What to do about an outcome belongs to `client`.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from enum import Enum
 
 import msgspec
 import requests
 import urllib3
+
+from pipelines.platform.structures import decode_page
 
 
 class Outcome(Enum):
@@ -29,12 +33,13 @@ class Outcome(Enum):
 
 
 class Response(msgspec.Struct, frozen=True):
-    """An outcome with what led to it; `detail` is for people and holds no secret."""
+    """An outcome with what led to it; `detail` is for people and holds no secret. `content` is what a body held."""
 
     outcome: Outcome
     detail: str = ""
     error_code: str | None = None
     advice: str = ""
+    content: object = None
 
 
 _BY_ERROR_CODE = {
@@ -68,20 +73,34 @@ _PASSING_EXCEPTIONS = (
 )
 
 
-def interpret(status: int | None, body: bytes, exception: Exception | None = None) -> Response:
-    """Decide what one attempt means. Give either `status` and `body`, or the `exception` that `requests` raised."""
+def interpret(
+    status: int | None,
+    body: bytes,
+    exception: Exception | None = None,
+    parse: Callable[[bytes], object] = decode_page,
+) -> Response:
+    """Decide what one attempt means. Give either `status` and `body`, or the `exception` that `requests` raised.
+
+    `parse` reads the body of a success; it raises ValueError where that can't be read, or has an `error_code`.
+    """
     if exception is not None:
         return _interpret_exception(exception)
+    unreadable = ""
+    if status == 200:
+        try:
+            return Response(Outcome.OK, content=parse(body))
+        except ValueError as fault:
+            unreadable = f"a body that can't be read ({fault})"[:200]
     error = _error_of(body)
     if error is not None:
         return _interpret_error(status, *error)
+    if unreadable and _is_object(body):
+        return Response(Outcome.PASSING_FAULT, unreadable)
     return _interpret_status(status, body)
 
 
 def _interpret_status(status: int | None, body: bytes) -> Response:
     """Without an `error_code` the status has to do."""
-    if status == 200 and _is_object(body):
-        return Response(Outcome.OK)
     detail = f"HTTP {status}: {_excerpt(body)}"
     if status == 429:
         return Response(Outcome.THROTTLED, detail)
@@ -119,8 +138,6 @@ def _interpret_exception(exception: Exception) -> Response:
 
 
 def _error_of(body: bytes) -> tuple[str, str] | None:
-    if b'"error_code"' not in body:  # spares decoding a whole page
-        return None
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):

@@ -66,13 +66,17 @@ class OperationInfo(msgspec.Struct, rename="camel", gc=False):
 
 
 class Envelope(msgspec.Struct, rename="camel"):
-    """A page as received; the total is `totalCount` in the documents and `totalSize` in some SDKs."""
+    """A page as received; the total is `totalCount` in the documents and `totalSize` in some SDKs.
+
+    What has an `error_code` is none, whatever else it has.
+    """
 
     data: list[msgspec.Raw] | None = None
     page_no: msgspec.Raw = msgspec.Raw(b"null")
     page_size: msgspec.Raw = msgspec.Raw(b"null")
     total_count: msgspec.Raw = msgspec.Raw(b"null")
     total_size: msgspec.Raw = msgspec.Raw(b"null")
+    error_code: msgspec.Raw = msgspec.field(name="error_code", default=msgspec.Raw(b"null"))
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -115,17 +119,20 @@ def undocumented_fields(record: bytes) -> set[str]:
 
 _count_decoder = msgspec.json.Decoder(Annotated[int, msgspec.Meta(ge=0)], strict=False)
 _envelope_decoder = msgspec.json.Decoder(Envelope)
+_NOTHING = msgspec.Raw(b"null")
 
 
 def decode_page(body: bytes) -> Page:
     """Decode the body of a list response.
 
     Raises:
-        ValueError: the body is not a JSON object, or its `data` is not a list.
+        ValueError: the body is not a JSON object, its `data` is not a list, or it is an error's.
     """
     try:
         body.decode()  # msgspec skips over the records' strings unchecked
         envelope = _envelope_decoder.decode(body)
+        if envelope.error_code != _NOTHING:
+            raise ValueError("it has an error_code")
         records = [bytes(raw) for raw in envelope.data or ()]
         if b"\n" in body or b"\r" in body:
             records = [msgspec.json.format(record, indent=-1) for record in records]
@@ -144,22 +151,17 @@ def decode_record(body: bytes) -> Page:
     """Decode the body of a response about one task: a page of that record alone, without numbers.
 
     Raises:
-        ValueError: the body is not JSON.
+        ValueError: the body is not JSON, or it is an error's.
     """
-    try:
-        json.loads(body.decode())
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
+    _refuse_error(_load(body.decode()))
     return Page([b" ".join(body.strip().splitlines())], None, None, None)
 
 
 def _decode_leniently(body: bytes) -> Page:
     """One record that Python reads and msgspec does not (a lone surrogate, NaN) must not make its page unreadable."""
     text = body.decode()
-    try:
-        content = json.loads(text)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
+    content = _load(text)
+    _refuse_error(content)
     if not isinstance(content, dict) or not isinstance(content.get("data"), list | None):
         raise ValueError("not an object with a list in `data`")  # noqa: TRY004 - wrong data, not a wrong call
     numbers = {key: json.dumps(content.get(key)).encode() for key in ("pageNo", "pageSize", "totalCount", "totalSize")}
@@ -170,6 +172,18 @@ def _decode_leniently(body: bytes) -> Page:
         _count(numbers["pageSize"]),
         _count(numbers["totalSize"]) if total is None else total,
     )
+
+
+def _load(text: str) -> object:
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def _refuse_error(content: object) -> None:
+    if isinstance(content, dict) and content.get("error_code") is not None:
+        raise ValueError("it has an error_code")
 
 
 def _texts_of_records(text: str) -> list[str]:

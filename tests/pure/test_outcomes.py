@@ -7,6 +7,7 @@ import pytest
 import requests
 
 from pipelines.platform.outcomes import Outcome, interpret
+from pipelines.platform.structures import Page, decode_page, decode_record
 
 
 def error(code, description="text"):
@@ -39,6 +40,14 @@ def test_every_documented_error_has_its_outcome(status, code, outcome):
 @pytest.mark.parametrize(("status", "code", "outcome"), DOCUMENTED)
 def test_an_error_code_means_the_same_on_http_200(status, code, outcome):
     assert interpret(200, error(code)).outcome is outcome
+
+
+@pytest.mark.parametrize("parse", [decode_page, decode_record])
+@pytest.mark.parametrize("rest", [b"}", b', "data": [{"operationId": "t"}], "totalCount": 1}', b', "x": NaN}'])
+def test_an_error_code_beside_tasks_makes_them_an_error(parse, rest):
+    answer = interpret(200, b'{"error_code": "1010005"' + rest, parse=parse)
+    assert answer.outcome is Outcome.TOKEN_DEAD
+    assert answer.content is None
 
 
 def test_the_error_code_tells_a_dead_token_from_throttling_although_both_are_403():
@@ -83,8 +92,17 @@ def test_an_http_200_that_is_no_json_object_is_a_passing_fault(body):
     assert interpret(200, body).outcome is Outcome.PASSING_FAULT
 
 
-def test_a_page_is_a_page():
-    assert interpret(200, b' {"data": [], "totalCount": 0}\n').outcome is Outcome.OK
+@pytest.mark.parametrize("rest", [b"", b', "error_code": null', b', "error_code": null, "x": NaN'])
+def test_a_page_is_a_page(rest):
+    answer = interpret(200, b' {"data": [1], "totalCount": 1' + rest + b"}\n")
+    assert answer.outcome is Outcome.OK
+    assert answer.content == Page([b"1"], None, None, 1)
+
+
+def test_what_can_not_be_read_says_why():
+    answer = interpret(200, b'{"data": 5}')
+    assert answer.outcome is Outcome.PASSING_FAULT
+    assert "data" in answer.detail
 
 
 def test_a_page_whose_records_speak_of_error_codes_is_still_a_page():
