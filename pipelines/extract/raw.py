@@ -71,20 +71,19 @@ def prepare(reply: Reply, origin: Origin) -> StoredPage:
         origin.response,
         reply.observed_at.strftime("%Y-%m-%dT%H:%M:%SZ").encode(),
     )
-    lines, quarantine, met = [], [], []
+    lines: list[bytes] = []
+    quarantine, met = [], []
     judgements = judge_all(reply.page.records)
     for index, (record, judgement) in enumerate(zip(reply.page.records, judgements, strict=True)):
         operation_id = judgement.operation_id or hashlib.sha256(record).hexdigest()
         met.append(Met(operation_id, judgement.status, judgement.created_at, judgement.operation_id is not None))
         if judgement.reason is not None:
             quarantine.append(_quarantine_line(reply, origin.response, index, operation_id, judgement.reason))
-        elif judgement.broken_fields:
-            lines.append(
-                b'%s%d,"broken_fields":%s,"record":%s}\n'
-                % (prefix, index, msgspec.json.encode(judgement.broken_fields), record)
-            )
         else:
-            lines.append(b'%s%d,"record":%s}\n' % (prefix, index, record))
+            broken = b""
+            if judgement.broken_fields:
+                broken = b'"broken_fields":%s,' % msgspec.json.encode(judgement.broken_fields)
+            lines += (prefix, b'%d,%s"record":' % (index, broken), record, b"}\n")
     frame = compress(b"".join(lines)) if lines else b""
     entry = PageEntry(
         response=origin.response,

@@ -46,13 +46,13 @@ def judge_all(records: list[bytes]) -> list[Judgement]:
         operations = _records_decoder.decode(b"[" + b",".join(records) + b"]")
     except (msgspec.DecodeError, RecursionError):
         return [judge(record) for record in records]
-    times = [time for each in operations for time in (each.create_time, each.start_time, each.stop_time)]
+    times = [time for each in operations for time in (each.create_time, each.start_time, each.stop_time) if time]
     policies = [each.policy for each in operations if each.policy is not None]
-    times += [time for policy in policies for time in (policy.start_time, policy.end_time)]
+    times += [time for policy in policies for time in (policy.start_time, policy.end_time) if time]
     are_good = (
         all(operation.operation_id != "" and operation.create_time for operation in operations)
         and max(map(_closing_brackets, records), default=0) <= MAX_DEPTH
-        and _are_times(list(filter(None, times)))
+        and _are_times(times)
     )
     if not are_good:
         return [judge(record) for record in records]
